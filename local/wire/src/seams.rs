@@ -1,0 +1,49 @@
+//! The two seams between a service stand-in and the cloud it stands in.
+
+use std::{future::Future, pin::Pin};
+
+use serde_json::Value;
+
+/// A future behind a pointer, so that the seams can be used as trait objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who signed a request, as its headers say.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// Access key id from the `Authorization` header's credential scope.
+    pub access_key_id: String,
+    /// `X-Amz-Security-Token`, present for role sessions.
+    pub session_token: Option<String>,
+}
+
+impl Caller {
+    /// Reads the caller from the values of the `Authorization` and `X-Amz-Security-Token` headers.
+    /// `None` when the request isn't signed with AWS Signature Version 4.
+    pub fn from_headers(authorization: &str, session_token: Option<&str>) -> Option<Self> {
+        let (_, scope) = authorization.split_once("Credential=")?;
+        let (access_key_id, _) = scope.split_once('/')?;
+        Some(Self {
+            access_key_id: access_key_id.to_owned(),
+            session_token: session_token.map(str::to_owned),
+        })
+    }
+}
+
+/// Why a call was refused, in the words IAM uses:
+/// `User: {arn} is not authorized to perform: {action} on resource: {resource} because …`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Decides whether a caller may perform an IAM action on a resource.
+pub trait Authorize: Send + Sync + 'static {
+    /// `action` is an IAM action (`sagemaker:CreateTrainingJob`), `resource` an ARN or `*`.
+    fn check<'a>(&'a self, caller: &'a Caller, action: &'a str, resource: &'a str) -> BoxFuture<'a, Result<(), Refused>>;
+}
+
+/// Takes an event that an AWS service emits (a whole EventBridge envelope) to the deployed rules.
+pub trait Deliver: Send + Sync + 'static {
+    /// Delivers to each enabled rule of the default bus that matches; an error names the rule or
+    /// target that couldn't be reached.
+    fn deliver(&self, event: Value) -> BoxFuture<'_, Result<(), String>>;
+}
