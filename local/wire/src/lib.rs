@@ -8,4 +8,4 @@ mod call;
 mod seams;
 
 pub use call::{CallError, Credentials, S3Object, Wire};
-pub use seams::{Authorize, BoxFuture, Caller, Deliver, Refused};
+pub use seams::{Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused};

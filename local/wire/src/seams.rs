@@ -47,3 +47,20 @@ pub trait Deliver: Send + Sync + 'static {
     /// target that couldn't be reached.
     fn deliver(&self, event: Value) -> BoxFuture<'_, Result<(), String>>;
 }
+
+/// What an image reference runs on this machine: there are no layers here, an image names programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSpec {
+    /// Program for `docker run IMAGE train`; `None` when the image can't train.
+    pub train: Option<std::path::PathBuf>,
+    /// Program for `docker run IMAGE serve`, also a pod's entry point; `None` when it can't serve.
+    pub serve: Option<std::path::PathBuf>,
+    /// The image's own environment (`ENV` lines); the job's or pod's wins over it.
+    pub environment: std::collections::BTreeMap<String, String>,
+}
+
+/// Finds what an image reference (`{registry}/{repository}@sha256:…` or `…:tag`) runs.
+pub trait Images: Send + Sync + 'static {
+    /// `Ok(None)` when no such image was pushed.
+    fn resolve<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Option<ImageSpec>, String>>;
+}
