@@ -5,7 +5,12 @@
 //! on AWS.
 
 mod call;
+mod s3;
 mod seams;
+mod xml;
 
-pub use call::{CallError, Credentials, S3Object, Wire};
+pub use call::{CallError, Credentials, Response, Wire};
+pub use http::Method;
+pub use s3::S3Object;
 pub use seams::{Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused};
+pub use xml::text as xml_text;

@@ -38,7 +38,12 @@ pub struct Refused(pub String);
 /// Decides whether a caller may perform an IAM action on a resource.
 pub trait Authorize: Send + Sync + 'static {
     /// `action` is an IAM action (`sagemaker:CreateTrainingJob`), `resource` an ARN or `*`.
-    fn check<'a>(&'a self, caller: &'a Caller, action: &'a str, resource: &'a str) -> BoxFuture<'a, Result<(), Refused>>;
+    fn check<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: &'a str,
+        resource: &'a str,
+    ) -> BoxFuture<'a, Result<(), Refused>>;
 }
 
 /// Takes an event that an AWS service emits (a whole EventBridge envelope) to the deployed rules.
@@ -62,5 +67,8 @@ pub struct ImageSpec {
 /// Finds what an image reference (`{registry}/{repository}@sha256:…` or `…:tag`) runs.
 pub trait Images: Send + Sync + 'static {
     /// `Ok(None)` when no such image was pushed.
-    fn resolve<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Option<ImageSpec>, String>>;
+    fn resolve<'a>(
+        &'a self,
+        reference: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ImageSpec>, String>>;
 }

@@ -1,0 +1,20 @@
+//! The little of XML that answers of the query protocol and of S3 need.
+
+use roxmltree::{Document, Node};
+
+/// Text of the first element called `name`, wherever it stands; `None` when there is none or `xml`
+/// isn't XML.
+pub fn text(xml: &str, name: &str) -> Option<String> {
+    let document = Document::parse(xml).ok()?;
+    let element = document
+        .descendants()
+        .find(|node| node.tag_name().name() == name)?;
+    Some(element.text().unwrap_or_default().to_owned())
+}
+
+/// Text of `node`'s child called `name`.
+pub(crate) fn child<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    node.children()
+        .find(|child| child.tag_name().name() == name)?
+        .text()
+}
