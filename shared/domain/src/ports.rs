@@ -1,0 +1,408 @@
+//! The ports: everything a function may ask of the world, as small traits.
+//!
+//! `shared/aws` implements them over the SDK, `shared/memory` in memory with virtual time and fault
+//! injection. Rules that every implementation keeps:
+//! - what isn't there is `Ok(None)`; what couldn't be read is an error, never "none";
+//! - effects are `ensure_*` or take a name computed from their cause, and answer whether they made
+//!   something ([`Ensured::Made`]) or found it ([`Ensured::AlreadySo`]);
+//! - finding something else under the name is [`crate::Class::Permanent`].
+
+// Functions run on one thread, one event at a time: the futures need not be `Send`.
+#![allow(async_fn_in_trait)]
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Result, layout::Location, release::Image, rollout::Deployment};
+
+/// Whether an effect changed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ensured {
+    /// Made now.
+    Made,
+    /// Was there already, the same.
+    AlreadySo,
+}
+
+/// An object's content and its entity tag, for compare-and-swap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Content.
+    pub bytes: Vec<u8>,
+    /// Entity tag as S3 gives it, quotes included.
+    pub etag: String,
+}
+
+/// When a conditional write may happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing is there (`If-None-Match: *`).
+    Absent,
+    /// This is still there (`If-Match`).
+    Unchanged(String),
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Swap {
+    /// Written.
+    Done,
+    /// Somebody else was first (412, 409): read again and decide again.
+    Lost,
+}
+
+/// S3.
+pub trait ObjectStore {
+    /// An object of a few megabytes at most.
+    async fn get(&self, at: &Location) -> Result<Option<Object>>;
+    /// Streams an object to a file; `version` picks one version. `None` when there is none.
+    async fn download(&self, at: &Location, version: Option<&str>, to: &Path)
+    -> Result<Option<()>>;
+    /// Writes an object.
+    async fn put(&self, at: &Location, bytes: Vec<u8>, content_type: &str) -> Result<()>;
+    /// Streams a file to an object.
+    async fn upload(&self, from: &Path, at: &Location, content_type: &str) -> Result<()>;
+    /// Writes an object when the condition holds.
+    async fn swap(&self, at: &Location, bytes: Vec<u8>, condition: Condition) -> Result<Swap>;
+}
+
+/// A data channel of a training job: a folder in S3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// `train` or `validation`.
+    pub name: String,
+    /// `s3://…/` prefix.
+    pub uri: String,
+}
+
+/// A training job to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingSpec {
+    /// Job name.
+    pub name: String,
+    /// Training image.
+    pub image: String,
+    /// Execution role.
+    pub role_arn: String,
+    /// Data channels, `text/csv`, input mode File.
+    pub channels: Vec<Channel>,
+    /// `s3://…/` under which `{name}/output/model.tar.gz` is written.
+    pub output: String,
+    /// Hyperparameters.
+    pub hyperparameters: BTreeMap<String, String>,
+    /// Instance type, one instance.
+    pub instance_type: String,
+    /// Volume, GB.
+    pub volume_gb: u32,
+    /// Limit, seconds.
+    pub max_runtime_s: u32,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// How a SageMaker job stands. `Stopped` is an end, and not success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobStatus {
+    /// Running, or not started yet.
+    InProgress,
+    /// Succeeded.
+    Completed,
+    /// Failed.
+    Failed,
+    /// Being stopped.
+    Stopping,
+    /// Stopped by a person or by its time limit.
+    Stopped,
+}
+
+impl JobStatus {
+    /// Whether the status can still change.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Stopped)
+    }
+}
+
+/// A training job as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainingJob {
+    /// Job name.
+    pub name: String,
+    /// Status.
+    pub status: JobStatus,
+    /// Why it failed or was stopped.
+    pub failure_reason: Option<String>,
+    /// Data channels.
+    pub channels: Vec<Channel>,
+    /// `s3://…/model.tar.gz`, once completed.
+    pub model_uri: Option<String>,
+    /// Hyperparameters.
+    pub hyperparameters: BTreeMap<String, String>,
+}
+
+/// Training jobs of SageMaker.
+pub trait Training {
+    /// Starts a job; a used name is answered with [`Ensured::AlreadySo`].
+    async fn ensure_training(&self, spec: &TrainingSpec) -> Result<Ensured>;
+    /// A job by name.
+    async fn training(&self, name: &str) -> Result<Option<TrainingJob>>;
+}
+
+/// A batch transform to create, with the model it uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransformSpec {
+    /// Job name.
+    pub name: String,
+    /// Name of the SageMaker model; made when missing.
+    pub model_name: String,
+    /// Image of the model.
+    pub image: String,
+    /// `s3://…/model.tar.gz`.
+    pub model_uri: String,
+    /// Execution role.
+    pub role_arn: String,
+    /// One `text/csv` file, split and assembled by line.
+    pub input: String,
+    /// `s3://…/` folder of the output.
+    pub output: String,
+    /// Instance type, one instance.
+    pub instance_type: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A transform job as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransformJob {
+    /// Job name.
+    pub name: String,
+    /// Status.
+    pub status: JobStatus,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+}
+
+/// Batch transforms of SageMaker.
+pub trait Transforms {
+    /// Makes the model when missing and starts the job; a used name is [`Ensured::AlreadySo`].
+    async fn ensure_transform(&self, spec: &TransformSpec) -> Result<Ensured>;
+    /// A job by name.
+    async fn transform(&self, name: &str) -> Result<Option<TransformJob>>;
+}
+
+/// Whether a model package may be deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Approval {
+    /// May be.
+    Approved,
+    /// Must not be.
+    Rejected,
+    /// A person has to decide.
+    PendingManualApproval,
+}
+
+/// A model package to register.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PackageSpec {
+    /// Model package group; made when missing.
+    pub group: String,
+    /// What the package says of itself.
+    pub description: String,
+    /// Inference image, by digest.
+    pub image: String,
+    /// `s3://…/model.tar.gz`.
+    pub model_uri: String,
+    /// Approval on registration.
+    pub approval: Approval,
+    /// Customer metadata: training job, data set, model digest, metrics.
+    pub metadata: BTreeMap<String, String>,
+    /// `s3://…` of the model-quality statistics (the evaluation results).
+    pub metrics_uri: String,
+    /// Computed from the training job.
+    pub client_token: String,
+}
+
+/// A model package as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// ARN of the version.
+    pub arn: String,
+    /// Group name.
+    pub group: String,
+    /// Version number.
+    pub version: u32,
+    /// Whether it may be deployed.
+    pub approval: Approval,
+    /// Why, when somebody said so.
+    pub approval_description: Option<String>,
+    /// `s3://…/model.tar.gz`.
+    pub model_uri: String,
+    /// Customer metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The SageMaker model registry.
+pub trait Registry {
+    /// Makes the group when missing.
+    async fn ensure_group(&self, group: &str) -> Result<Ensured>;
+    /// The package of a group whose metadata names this training job.
+    async fn package_of(&self, group: &str, training_job: &str) -> Result<Option<Package>>;
+    /// Registers a package and answers its ARN; the client token makes a repeat harmless.
+    async fn register(&self, spec: &PackageSpec) -> Result<String>;
+    /// A package by ARN.
+    async fn package(&self, arn: &str) -> Result<Option<Package>>;
+}
+
+/// An endpoint configuration to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// Endpoint name.
+    pub endpoint: String,
+    /// Configuration (and model) name.
+    pub config: String,
+    /// Model package to serve.
+    pub package_arn: String,
+    /// Execution role.
+    pub role_arn: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// Instances to start with.
+    pub instance_count: u32,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// How an endpoint stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name of the configuration that serves.
+    pub config: String,
+    /// `InService`, `Updating`, …, as the API spells it.
+    pub status: String,
+    /// Why the last change failed.
+    pub failure_reason: Option<String>,
+}
+
+/// SageMaker endpoints.
+pub trait Endpoints {
+    /// Makes model and configuration when missing, and creates the endpoint or updates it to the
+    /// configuration. An endpoint that is changing right now is [`crate::Class::Transient`].
+    async fn ensure_endpoint(&self, spec: &EndpointSpec) -> Result<Ensured>;
+    /// The endpoint.
+    async fn endpoint(&self, name: &str) -> Result<Option<Endpoint>>;
+}
+
+/// The end of an image scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// `COMPLETE`, `FAILED`, `UNSUPPORTED_IMAGE`, …, as the API spells it.
+    pub status: String,
+    /// Findings by severity; only severities that were found.
+    pub findings: BTreeMap<String, u32>,
+}
+
+/// An image in ECR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// Repository URI and digest.
+    pub image: Image,
+    /// Tags at the time of reading.
+    pub tags: Vec<String>,
+}
+
+/// Amazon ECR.
+pub trait ImageRegistry {
+    /// The image that a tag or a digest (`sha256:…`) names.
+    async fn image(&self, repository: &str, tag_or_digest: &str) -> Result<Option<StoredImage>>;
+    /// The scan of an image; `None` when none was started.
+    async fn scan(&self, repository: &str, digest: &str) -> Result<Option<Scan>>;
+}
+
+/// What `deploy-release` writes into the Deployment; never replicas, which autoscalers own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentPatch {
+    /// `{repository}@{digest}`.
+    pub image: String,
+    /// Variables of the API container.
+    pub environment: BTreeMap<String, String>,
+    /// Annotations of the Deployment and its pod template.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The Kubernetes Deployment of the API.
+pub trait Cluster {
+    /// The Deployment as it stands.
+    async fn deployment(&self) -> Result<Option<Deployment>>;
+    /// Server-side apply under our field manager; answers the generation. `force` takes fields from
+    /// the managers that the decision allowed; without it another manager is an error with its name.
+    async fn apply(&self, patch: &DeploymentPatch, force: bool) -> Result<i64>;
+}
+
+/// One answer of the API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// HTTP status; 0 when nothing answered.
+    pub status: u16,
+    /// JSON body; `Null` when it isn't JSON.
+    pub body: Value,
+    /// What went wrong, when nothing answered.
+    pub trouble: Option<String>,
+}
+
+/// The forecasting API as its users reach it. A service that doesn't answer is a fact, not an error.
+pub trait Api {
+    /// `GET /health`.
+    async fn health(&self) -> Result<Answer>;
+    /// `POST /predict`.
+    async fn predict(&self, request: &Value) -> Result<Answer>;
+}
+
+/// An event of ours: its type, its detail, and an id computed from its cause.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Past tense: `DatasetValidated`.
+    pub detail_type: String,
+    /// The detail; holds the id as `id`, so that every consumer can tell a repeat.
+    pub detail: Value,
+}
+
+/// The event bus.
+pub trait Bus {
+    /// Puts an event on the environment's bus.
+    async fn announce(&self, announcement: &Announcement) -> Result<()>;
+}
+
+/// A message for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Up to 100 characters, ASCII.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+    /// Attributes to filter by: `environment`, `outcome`, `fact`.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// The SNS topic that reaches people.
+pub trait Topic {
+    /// Publishes.
+    async fn publish(&self, notice: &Notice) -> Result<()>;
+}
+
+/// The queue that a function's events come from.
+pub trait Queue {
+    /// Makes a message visible again after a delay.
+    async fn delay(&self, receipt: &str, after: Duration) -> Result<()>;
+    /// Sends a message that can't be handled to the dead-letter queue, with the reason.
+    async fn bury(&self, body: &str, reason: &str) -> Result<()>;
+}
+
+/// The clock, so that `now` is a fact like any other.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}

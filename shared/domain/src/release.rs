@@ -1,0 +1,353 @@
+//! A release is one manifest of identities; an environment's pointer says which release it runs.
+//!
+//! The manifest is stored once under its own digest. The pointer moves by compare-and-swap, and only
+//! a verified release becomes known good. EKS and the SageMaker endpoint converge on the pointer.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, names};
+
+/// Version of the stored shape of manifests and pointers.
+pub const SCHEMA: u32 = 1;
+
+/// The model of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// ARN of the model package version.
+    pub package_arn: String,
+    /// Training job that made the model.
+    pub training_job: String,
+    /// Data set (digest) that the model learned from.
+    pub dataset: String,
+    /// `s3://…/model.tar.gz`.
+    pub uri: String,
+    /// SHA-256 of that file, hex; a pod refuses to start on another.
+    pub digest: String,
+}
+
+/// The image of a release, by digest and never by tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// `{account}.dkr.ecr.{region}.amazonaws.com/{repository}`.
+    pub repository: String,
+    /// `sha256:{64 hex}`.
+    pub digest: String,
+}
+
+impl Image {
+    /// `{repository}@{digest}`. The API server accepts malformed digests, so they are refused here.
+    pub fn reference(&self) -> Result<String> {
+        let hex = self.digest.strip_prefix("sha256:").unwrap_or_default();
+        if hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()) {
+            Ok(format!("{}@{}", self.repository, self.digest))
+        } else {
+            Err(Error::malformed(format!(
+                "image digest `{}`: `sha256:` and 64 hexadecimal digits expected",
+                self.digest
+            )))
+        }
+    }
+}
+
+/// What a release sets beside model and image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Instance type of the SageMaker endpoint.
+    pub endpoint_instance_type: String,
+    /// Instances the endpoint starts with; autoscaling owns the count afterwards.
+    pub endpoint_instance_count: u32,
+    /// Variables of the API container beside those that name the release.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Everything that a release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `dev`, `staging` or `prod`.
+    pub environment: String,
+    /// The model part.
+    pub model: Model,
+    /// The image part.
+    pub image: Image,
+    /// The configuration part.
+    pub configuration: Configuration,
+}
+
+impl Manifest {
+    /// `release-{12 hex}`: the digest of the identities. The same parts are the same release.
+    pub fn id(&self) -> Result<String> {
+        let bytes = serde_json::to_vec(self).map_err(|error| {
+            Error::permanent("a release manifest can't be written as JSON").because(error)
+        })?;
+        Ok(format!(
+            "release-{}",
+            names::short(&names::digest_bytes(&bytes))
+        ))
+    }
+}
+
+/// How far the environment has come with its target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Progress {
+    /// Being rolled out or verified.
+    Deploying,
+    /// Serves, and what it serves was checked.
+    Verified,
+    /// Didn't come up, or answered wrongly.
+    Failed {
+        /// Which check failed, with its figures.
+        reason: String,
+    },
+}
+
+/// The release that an environment converges on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Id of the release.
+    pub release: String,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub progress: Progress,
+    /// When it became the target.
+    pub since: Timestamp,
+    /// The event that made it the target, in words.
+    pub cause: String,
+}
+
+/// A verified release, and when it was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownGood {
+    /// Id of the release.
+    pub release: String,
+    /// When it was verified.
+    pub since: Timestamp,
+    /// The known-good release before it.
+    pub before: Option<String>,
+}
+
+/// A half of a first release that waits for the other half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// ARN of an approved model package without an image.
+    pub package_arn: String,
+    /// Why it is held.
+    pub reason: String,
+}
+
+/// Which release an environment runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The environment.
+    pub environment: String,
+    /// What it converges on; `None` before the first release.
+    pub target: Option<Target>,
+    /// What it can go back to; `None` until a release was verified.
+    pub known_good: Option<KnownGood>,
+    /// An approved model that waits for an image.
+    pub held: Option<Held>,
+}
+
+impl Pointer {
+    /// The pointer of an environment that has never had a release.
+    pub fn empty(environment: &str) -> Self {
+        Self {
+            schema: SCHEMA,
+            environment: environment.to_owned(),
+            target: None,
+            known_good: None,
+            held: None,
+        }
+    }
+
+    /// Whether a release is on its way.
+    pub fn is_deploying(&self) -> bool {
+        matches!(
+            &self.target,
+            Some(Target {
+                progress: Progress::Deploying,
+                ..
+            })
+        )
+    }
+
+    /// Whether this release is the target.
+    pub fn targets(&self, release: &str) -> bool {
+        self.target
+            .as_ref()
+            .is_some_and(|target| target.release == release)
+    }
+
+    /// The release whose parts a new release builds on: the target when it was verified, else what is
+    /// known good. A failed target lends nothing to the next release.
+    pub fn base(&self) -> Option<&str> {
+        match &self.target {
+            Some(Target {
+                release,
+                progress: Progress::Verified,
+                ..
+            }) => Some(release),
+            _ => self
+                .known_good
+                .as_ref()
+                .map(|known_good| known_good.release.as_str()),
+        }
+    }
+
+    /// The pointer with a new target. What was held is in the target or is superseded by it.
+    #[must_use]
+    pub fn aim(&self, release: &str, since: Timestamp, cause: &str) -> Self {
+        let target = Target {
+            release: release.to_owned(),
+            progress: Progress::Deploying,
+            since,
+            cause: cause.to_owned(),
+        };
+        Self {
+            target: Some(target),
+            held: None,
+            ..self.clone()
+        }
+    }
+
+    /// The pointer after the target was verified; `None` when `release` isn't the target or was judged.
+    #[must_use]
+    pub fn verified(&self, release: &str, now: Timestamp) -> Option<Self> {
+        let target = self.deploying(release)?;
+        let known_good = match &self.known_good {
+            Some(good) if good.release == release => good.clone(),
+            other => KnownGood {
+                release: release.to_owned(),
+                since: now,
+                before: other.as_ref().map(|good| good.release.clone()),
+            },
+        };
+        let target = Target {
+            progress: Progress::Verified,
+            ..target.clone()
+        };
+        Some(Self {
+            target: Some(target),
+            known_good: Some(known_good),
+            ..self.clone()
+        })
+    }
+
+    /// The pointer after the target failed; `None` when `release` isn't the target or was judged.
+    #[must_use]
+    pub fn failed(&self, release: &str, reason: &str) -> Option<Self> {
+        let target = self.deploying(release)?;
+        let target = Target {
+            progress: Progress::Failed {
+                reason: reason.to_owned(),
+            },
+            ..target.clone()
+        };
+        Some(Self {
+            target: Some(target),
+            ..self.clone()
+        })
+    }
+
+    fn deploying(&self, release: &str) -> Option<&Target> {
+        self.target
+            .as_ref()
+            .filter(|target| target.release == release && target.progress == Progress::Deploying)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            schema: SCHEMA,
+            environment: "dev".to_owned(),
+            model: Model {
+                package_arn: "arn:aws:sagemaker:r:1:model-package/retail-forecast-models/1"
+                    .to_owned(),
+                training_job: "retail-forecast-build-1".to_owned(),
+                dataset: "0a".to_owned(),
+                uri: "s3://a/models/x".to_owned(),
+                digest: "ab".to_owned(),
+            },
+            image: Image {
+                repository: "1.dkr.ecr.r.amazonaws.com/retail-forecast-infer".to_owned(),
+                digest: format!("sha256:{}", "0".repeat(64)),
+            },
+            configuration: Configuration {
+                endpoint_instance_type: "ml.t2.medium".to_owned(),
+                endpoint_instance_count: 1,
+                environment: BTreeMap::new(),
+            },
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_release_is_its_parts() {
+        let first = manifest();
+        let mut second = manifest();
+        assert_eq!(first.id().unwrap(), second.id().unwrap());
+        second
+            .configuration
+            .environment
+            .insert("A".to_owned(), "1".to_owned());
+        assert_ne!(first.id().unwrap(), second.id().unwrap());
+    }
+
+    #[test]
+    fn malformed_digests_are_refused() {
+        let mut image = manifest().image;
+        assert!(image.reference().unwrap().ends_with(&"0".repeat(64)));
+        image.digest = "sha256:zz".to_owned();
+        assert!(image.reference().is_err());
+    }
+
+    #[test]
+    fn only_a_verified_release_becomes_known_good_and_a_failed_one_lends_nothing() {
+        let empty = Pointer::empty("dev");
+        assert_eq!(empty.base(), None);
+
+        let a = empty.aim("release-a", at(1), "test");
+        assert!(a.is_deploying());
+        assert_eq!(a.base(), None);
+        let a = a.verified("release-a", at(2)).unwrap();
+        assert_eq!(a.base(), Some("release-a"));
+
+        let b = a.aim("release-b", at(3), "test");
+        assert_eq!(b.base(), Some("release-a"));
+        let b = b.failed("release-b", "rollout: 0 of 2 pods").unwrap();
+        assert_eq!(b.base(), Some("release-a"));
+        assert_eq!(b.known_good.as_ref().unwrap().release, "release-a");
+
+        let c = b
+            .aim("release-c", at(4), "test")
+            .verified("release-c", at(5))
+            .unwrap();
+        assert_eq!(
+            c.known_good.as_ref().unwrap().before.as_deref(),
+            Some("release-a")
+        );
+    }
+
+    #[test]
+    fn a_verdict_counts_once_and_only_for_the_target() {
+        let pointer = Pointer::empty("dev").aim("release-a", at(1), "test");
+        assert_eq!(pointer.verified("release-b", at(2)), None);
+        let verified = pointer.verified("release-a", at(2)).unwrap();
+        assert_eq!(verified.verified("release-a", at(3)), None);
+        assert_eq!(verified.failed("release-a", "late"), None);
+    }
+}
