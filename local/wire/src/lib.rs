@@ -5,11 +5,13 @@
 //! on AWS.
 
 mod call;
+mod group;
 mod s3;
 mod seams;
 mod xml;
 
 pub use call::{CallError, Credentials, Response, Wire};
+pub use group::{ProcessGroup, tethered_group};
 pub use http::Method;
 pub use s3::S3Object;
 pub use seams::{Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused};
