@@ -10,7 +10,7 @@ use std::{
 
 /// The group's leader: it waits for the end of its input, which the kernel brings about when the
 /// process that holds the other end of the pipe is gone, killed or not; then it kills its group.
-const LEADER: &str = "cat >/dev/null; kill -KILL -- -$$";
+const LEADER: &str = "cat >/dev/null; kill -s KILL -- -$$";
 
 /// A process group that is killed when this value is dropped or this process dies, even by SIGKILL.
 #[derive(Debug)]
