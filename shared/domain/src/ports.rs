@@ -118,6 +118,8 @@ pub enum JobStatus {
     Stopping,
     /// Stopped by a person or by its time limit.
     Stopped,
+    /// Being removed from SageMaker's history.
+    Deleting,
 }
 
 impl JobStatus {

@@ -1,1 +1,128 @@
-//! Written in the commits that follow.
+//! From a Lambda invocation to a handler and back; the only crate that sees `lambda_runtime`.
+//!
+//! An invocation is a batch of SQS messages, each an EventBridge envelope, or the envelope itself
+//! (`cargo lambda invoke`, an alarm's direct action). What becomes of a message:
+//!
+//! | handler's answer | message | log |
+//! |---|---|---|
+//! | [`Step::Done`] | deleted | `decided` |
+//! | [`Step::Wait`] | comes back after the delay | `decided`, with the delay |
+//! | [`Class::Malformed`], [`Class::Permanent`] | to the dead-letter queue at once, with the reason | `refused` |
+//! | [`Class::Transient`], a panic | comes back, each time later | `failed` |
+//!
+//! Messages are reported one by one, so that a bad one never fails its neighbours.
+
+mod batch;
+mod log;
+
+use std::fmt::Display;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use domain::{Class, Result, Step, ports::Queue};
+use events::Received;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The end of a function's process.
+pub type Exit = std::result::Result<(), lambda_runtime::Error>;
+
+/// Serves invocations until Lambda ends the process.
+///
+/// `function` names the function in logs; `queue` is where its messages come from.
+pub async fn run<D, H>(function: &'static str, queue: &impl Queue, handle: H) -> Exit
+where
+    D: Serialize,
+    H: AsyncFn(Received) -> Result<Step<D>>,
+{
+    let handle = &handle;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        invoke(function, queue, handle, event.payload)
+    }))
+    .await
+}
+
+/// Reports a failure before the first invocation (a missing setting, say) in the form of the logs.
+pub fn failed_to_start(function: &str, error: &domain::Error) -> lambda_runtime::Error {
+    log::line(
+        "ERROR",
+        function,
+        "failed to start",
+        &json!({"error": error.chain(), "class": error.class().as_str()}),
+    );
+    error.chain().into()
+}
+
+async fn invoke<D, H>(
+    function: &'static str,
+    queue: &impl Queue,
+    handle: &H,
+    payload: Value,
+) -> std::result::Result<Value, Failure>
+where
+    D: Serialize,
+    H: AsyncFn(Received) -> Result<Step<D>>,
+{
+    if payload.get("Records").is_some() {
+        let batch: SqsEvent = serde_json::from_value(payload).map_err(|error| {
+            domain::Error::malformed(format!(
+                "an invocation with `Records` that is not a batch of SQS messages: {error}"
+            ))
+        })?;
+        let answer = batch::handle(function, queue, handle, batch.records).await;
+        return serde_json::to_value(answer).map_err(|error| {
+            Failure(domain::Error::permanent(format!(
+                "the batch's answer can't be written: {error}"
+            )))
+        });
+    }
+    let received =
+        Received::from_value(payload).inspect_err(|error| log::refused(function, "", error))?;
+    let id = received.id.clone();
+    match handle(received).await {
+        Ok(step) => {
+            log::decided(function, &id, &step);
+            let retry_after_s = match &step {
+                Step::Done(_) => None,
+                Step::Wait { after, .. } => Some(after.as_secs()),
+            };
+            Ok(
+                json!({"function": function, "decision": step.decision(), "retry_after_s": retry_after_s}),
+            )
+        }
+        Err(error) => {
+            log::failed(function, &id, &error);
+            Err(Failure(error))
+        }
+    }
+}
+
+/// An error as Lambda shows it: the class is the error type.
+#[derive(Debug)]
+struct Failure(domain::Error);
+
+impl From<domain::Error> for Failure {
+    fn from(error: domain::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.chain())
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self {
+            error_type: failure.0.class().as_str().to_owned(),
+            error_message: failure.0.chain(),
+        }
+    }
+}
+
+/// Whether a message with this error can be helped by coming back.
+fn comes_back(class: Class) -> bool {
+    class == Class::Transient
+}
