@@ -1,1 +1,116 @@
-//! Written in the commits that follow.
+//! `start-training`: an accepted data set, or a request, becomes a SageMaker training job.
+//!
+//! The job's name is computed from the data and the parameters, so the same upload, delivered twice
+//! or uploaded twice, is one job. A request for retraining carries an id of its own and is another.
+
+pub mod decide;
+
+use std::collections::BTreeMap;
+
+use domain::{
+    Result, Step,
+    layout::Artifacts,
+    ports::{ObjectStore, Training},
+    records,
+    settings::Settings,
+};
+use events::{Announced, Event, Received};
+
+use crate::decide::{Decision, Facts, Request, decide};
+
+/// The function's name.
+pub const NAME: &str = "start-training";
+
+/// What the function is told by its settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `dev`, `staging` or `prod`.
+    pub environment: String,
+    /// Bucket of snapshots and models.
+    pub artifacts_bucket: String,
+    /// Training image.
+    pub train_image: String,
+    /// SageMaker's execution role.
+    pub role_arn: String,
+    /// Hyperparameters, all as text, as SageMaker wants them.
+    pub hyperparameters: BTreeMap<String, String>,
+    /// Instance type.
+    pub instance_type: String,
+    /// Volume, GB.
+    pub volume_gb: u32,
+    /// Limit, seconds.
+    pub max_runtime_s: u32,
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            environment: settings.text("ENVIRONMENT")?,
+            artifacts_bucket: settings.text("ARTIFACTS_BUCKET")?,
+            train_image: settings.text("TRAIN_IMAGE")?,
+            role_arn: settings.text("EXECUTION_ROLE_ARN")?,
+            hyperparameters: settings.json("HYPERPARAMETERS")?,
+            instance_type: settings.text("TRAINING_INSTANCE_TYPE")?,
+            volume_gb: settings.parsed("TRAINING_VOLUME_GB")?,
+            max_runtime_s: settings.parsed("TRAINING_MAX_RUNTIME_S")?,
+        })
+    }
+
+    fn artifacts(&self) -> Artifacts {
+        Artifacts::new(&self.artifacts_bucket)
+    }
+}
+
+/// Gathers, decides, applies.
+pub async fn handle(
+    config: &Config,
+    store: &impl ObjectStore,
+    training: &impl Training,
+    received: Received,
+) -> Result<Step<Decision>> {
+    let request = match &received.event {
+        Event::Announced(Announced::DatasetValidated(event)) => {
+            Request::upload(event, &config.hyperparameters)?
+        }
+        Event::Announced(Announced::RetrainRequested(event)) => {
+            Request::asked(event, &config.hyperparameters)?
+        }
+        _ => {
+            let reason = "only DatasetValidated and RetrainRequested start a training".to_owned();
+            return Ok(Step::Done(Decision::NotForThisFunction { reason }));
+        }
+    };
+    let artifacts = config.artifacts();
+    let facts = Facts {
+        accepted: store
+            .get(&artifacts.dataset_manifest(&request.dataset))
+            .await?
+            .is_some(),
+        job: training.training(&request.training_job).await?,
+    };
+    let decision = decide(&request, &facts, config);
+    if let Decision::Start { spec, .. } = &decision {
+        records::keep_decision(store, &artifacts, NAME, &spec.name, &decision).await?;
+        training.ensure_training(spec).await?;
+    }
+    Ok(Step::Done(decision))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn config() -> Config {
+        Config {
+            environment: "dev".into(),
+            artifacts_bucket: "artifacts".into(),
+            train_image: "train:latest-dev".into(),
+            role_arn: "arn:aws:iam::1:role/sagemaker-exec-role".into(),
+            hyperparameters: BTreeMap::from([("n_estimators".into(), "200".into())]),
+            instance_type: "ml.m5.large".into(),
+            volume_gb: 30,
+            max_runtime_s: 3600,
+        }
+    }
+}
