@@ -1,1 +1,372 @@
-//! Written in the commits that follow.
+//! `deploy-release`: an approved model, or an image scanned clean, becomes the environment's release.
+//!
+//! A model goes live with the live image, an image with the live model: that very package, that very
+//! digest, never "the latest". The first release needs both; the half that came first is held. The
+//! pointer moves before anything is rolled out, by compare-and-swap, so that there is one release at
+//! a time and a repeat goes on where a crash stopped. Whether it serves is `verify-release`'s to say.
+
+pub mod decide;
+pub mod parts;
+
+use std::time::Duration;
+
+use domain::{
+    Error, Result, Step,
+    layout::Artifacts,
+    ports::{
+        Bus, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry, Scan, StoredImage,
+    },
+    records::{self, Versioned},
+    release::{Configuration, Held, Pointer},
+    settings::Settings,
+};
+use events::{
+    Announced, Event, Received,
+    announced::{DeploymentSkipped, DeploymentStarted},
+};
+
+use crate::decide::{Decision, Facts, Half, Rollout, decide};
+
+/// The function's name.
+pub const NAME: &str = "deploy-release";
+
+/// How long until a busy environment is looked at again.
+const BUSY: Duration = Duration::from_secs(15);
+
+/// What the function is told by its settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `dev`, `staging` or `prod`.
+    pub environment: String,
+    /// Bucket of releases and the pointer.
+    pub artifacts_bucket: String,
+    /// Model package group.
+    pub group: String,
+    /// ECR repository of the inference image.
+    pub infer_repository: String,
+    /// Tag of the environment's image.
+    pub image_tag: String,
+    /// SageMaker's execution role.
+    pub role_arn: String,
+    /// Endpoint name.
+    pub endpoint: String,
+    /// What a release sets beside model and image.
+    pub configuration: Configuration,
+    /// Field manager that applied the Deployment's first manifest, and whose image is taken over.
+    pub first_manager: String,
+    /// A rollout without a verdict counts as abandoned after this, seconds.
+    pub abandoned_after_s: u64,
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(settings: &Settings) -> Result<Self> {
+        let environment = settings.text("ENVIRONMENT")?;
+        let config = Self {
+            artifacts_bucket: settings.text("ARTIFACTS_BUCKET")?,
+            group: settings.text("MODEL_PACKAGE_GROUP")?,
+            infer_repository: settings.text("INFER_REPOSITORY")?,
+            image_tag: format!("latest-{environment}"),
+            role_arn: settings.text("EXECUTION_ROLE_ARN")?,
+            endpoint: settings.text("ENDPOINT_NAME")?,
+            configuration: Configuration {
+                endpoint_instance_type: settings.text("ENDPOINT_INSTANCE_TYPE")?,
+                endpoint_instance_count: settings.parsed("ENDPOINT_INSTANCE_COUNT")?,
+                environment: settings.json("API_ENVIRONMENT")?,
+            },
+            first_manager: settings.text("FIRST_FIELD_MANAGER")?,
+            abandoned_after_s: settings.parsed("ABANDONED_AFTER_S")?,
+            environment,
+        };
+        let instance_type = &config.configuration.endpoint_instance_type;
+        if settings.parsed::<bool>("ENDPOINT_AUTOSCALING")? && parts::is_burstable(instance_type) {
+            return Err(Error::permanent(format!(
+                "ENDPOINT_INSTANCE_TYPE is `{instance_type}` and ENDPOINT_AUTOSCALING is true: SageMaker doesn't autoscale burstable instances; use ml.m5.large"
+            )));
+        }
+        Ok(config)
+    }
+
+    fn artifacts(&self) -> Artifacts {
+        Artifacts::new(&self.artifacts_bucket)
+    }
+}
+
+/// The ports that a deployment needs.
+#[derive(Debug)]
+pub struct Ports<'a, S, R, I, K, B, C> {
+    /// S3.
+    pub store: &'a S,
+    /// SageMaker's registry and endpoints.
+    pub sagemaker: &'a R,
+    /// ECR.
+    pub images: &'a I,
+    /// EKS.
+    pub cluster: &'a K,
+    /// The bus.
+    pub bus: &'a B,
+    /// The clock.
+    pub clock: &'a C,
+}
+
+/// Gathers, decides, applies.
+pub async fn handle<S, R, I, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, B, C>,
+    received: Received,
+) -> Result<Step<Decision>>
+where
+    S: ObjectStore,
+    R: Registry + Endpoints,
+    I: ImageRegistry,
+    K: Cluster,
+    B: Bus,
+    C: Clock,
+{
+    let half = match half(config, ports, &received.event).await? {
+        Ok(half) => half,
+        Err(reason) => return Ok(Step::Done(Decision::NotForThisFunction { reason })),
+    };
+    let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
+    let facts = gather(config, ports, &half, &pointer.value, &received).await?;
+    let decision = decide(&half, &facts, config)?;
+    match &decision {
+        Decision::Deploy(rollout) => roll_out(config, ports, rollout, &pointer).await?,
+        Decision::Hold {
+            package_arn,
+            reason,
+        } => {
+            hold(config, ports, package_arn, reason, &pointer).await?;
+            skipped(ports.bus, package_arn, reason).await?;
+        }
+        Decision::Skip { subject, reason } => skipped(ports.bus, subject, reason).await?,
+        Decision::Busy { .. } => {
+            return Ok(Step::Wait {
+                after: BUSY,
+                decision,
+            });
+        }
+        Decision::AlreadyLive { .. } | Decision::NotForThisFunction { .. } => {}
+    }
+    Ok(Step::Done(decision))
+}
+
+/// The half that the event is about, as it is now; otherwise why the event isn't for this function.
+async fn half<S, R, I, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, B, C>,
+    event: &Event,
+) -> Result<std::result::Result<Half, String>>
+where
+    R: Registry,
+    I: ImageRegistry,
+{
+    match event {
+        Event::ModelPackage(event) if event.group != config.group => Ok(Err(format!(
+            "{} isn't in the group {}",
+            event.arn, config.group
+        ))),
+        Event::ModelPackage(event) => {
+            let package = ports.sagemaker.package(&event.arn).await?;
+            Ok(package
+                .map(Half::Model)
+                .ok_or_else(|| format!("the registry has no {}: it was deleted", event.arn)))
+        }
+        Event::ImageScan(event) if event.repository != config.infer_repository => Ok(Err(format!(
+            "`{}` isn't the repository {}",
+            event.repository, config.infer_repository
+        ))),
+        Event::ImageScan(event) => match scanned(config, ports.images, &event.digest).await? {
+            Some((stored, scan)) => Ok(Ok(Half::Image(stored, scan))),
+            None => Ok(Err(format!("ECR has no {}: it was deleted", event.digest))),
+        },
+        _ => Ok(Err(
+            "only a model package's approval and an image's scan lead to a deployment".to_owned(),
+        )),
+    }
+}
+
+async fn scanned(
+    config: &Config,
+    images: &impl ImageRegistry,
+    name: &str,
+) -> Result<Option<(StoredImage, Option<Scan>)>> {
+    let Some(stored) = images.image(&config.infer_repository, name).await? else {
+        return Ok(None);
+    };
+    let scan = images
+        .scan(&config.infer_repository, &stored.image.digest)
+        .await?;
+    Ok(Some((stored, scan)))
+}
+
+async fn gather<S, R, I, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, B, C>,
+    half: &Half,
+    pointer: &Pointer,
+    received: &Received,
+) -> Result<Facts>
+where
+    S: ObjectStore,
+    R: Registry,
+    I: ImageRegistry,
+    K: Cluster,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let base = match pointer.base() {
+        Some(release) => Some(records::manifest(ports.store, &artifacts, release).await?),
+        None => None,
+    };
+    let (mut waiting_model, mut tagged_image) = (None, None);
+    if base.is_none() {
+        match half {
+            Half::Model(_) => {
+                tagged_image = scanned(config, ports.images, &config.image_tag).await?
+            }
+            Half::Image(..) => {
+                if let Some(arn) = waiting(config, ports.store, pointer).await? {
+                    waiting_model = ports.sagemaker.package(&arn).await?;
+                }
+            }
+        }
+    }
+    let deployment = ports.cluster.deployment().await?.ok_or_else(|| {
+        Error::permanent("the Deployment doesn't exist: apply the Kubernetes manifests once, then send the event again")
+    })?;
+    Ok(Facts {
+        caused_at: received.time,
+        now: ports.clock.now(),
+        pointer: pointer.clone(),
+        base,
+        waiting_model,
+        tagged_image,
+        deployment,
+    })
+}
+
+/// The package that waits for an image: the one held, or that of a first release that failed.
+async fn waiting(
+    config: &Config,
+    store: &impl ObjectStore,
+    pointer: &Pointer,
+) -> Result<Option<String>> {
+    if let Some(held) = &pointer.held {
+        return Ok(Some(held.package_arn.clone()));
+    }
+    match &pointer.target {
+        Some(target) => {
+            let manifest = records::manifest(store, &config.artifacts(), &target.release).await?;
+            Ok(Some(manifest.model.package_arn))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Reason, manifest, pointer, endpoint, Deployment, announcement: each is there before the next, and
+/// each may be repeated.
+async fn roll_out<S, R, I, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, B, C>,
+    rollout: &Rollout,
+    pointer: &Versioned<Pointer>,
+) -> Result<()>
+where
+    S: ObjectStore,
+    R: Endpoints,
+    K: Cluster,
+    B: Bus,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let Rollout {
+        release,
+        manifest,
+        reason,
+        ..
+    } = rollout;
+    if !rollout.resumes {
+        records::keep_decision(ports.store, &artifacts, NAME, release, rollout).await?;
+        records::write(ports.store, &artifacts.release(release), manifest).await?;
+        let next = pointer
+            .value
+            .aim(release, ports.clock.now(), rollout.caused_at, reason);
+        records::swap(
+            ports.store,
+            &artifacts.pointer(&config.environment),
+            pointer,
+            &next,
+        )
+        .await?;
+    }
+    ports
+        .sagemaker
+        .ensure_endpoint(&parts::endpoint(config, manifest)?)
+        .await?;
+    let generation = ports
+        .cluster
+        .apply(&parts::patch(release, manifest, reason)?, rollout.take_over)
+        .await?;
+    let started = DeploymentStarted {
+        release: release.clone(),
+        generation,
+        cause: reason.clone(),
+    };
+    ports
+        .bus
+        .announce(&Announced::DeploymentStarted(started).announcement()?)
+        .await
+}
+
+/// Marks the model as waiting. An image that came before the mark wouldn't take it along, so the
+/// image is looked for once more after it.
+async fn hold<S, R, I, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, B, C>,
+    package_arn: &str,
+    reason: &str,
+    pointer: &Versioned<Pointer>,
+) -> Result<()>
+where
+    S: ObjectStore,
+    I: ImageRegistry,
+{
+    let newer_is_held = pointer
+        .value
+        .held
+        .as_ref()
+        .is_some_and(|held| parts::version(&held.package_arn) >= parts::version(package_arn));
+    if !newer_is_held {
+        let held = Held {
+            package_arn: package_arn.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let next = Pointer {
+            held: Some(held),
+            ..pointer.value.clone()
+        };
+        records::swap(
+            ports.store,
+            &config.artifacts().pointer(&config.environment),
+            pointer,
+            &next,
+        )
+        .await?;
+    }
+    match scanned(config, ports.images, &config.image_tag).await? {
+        Some((_, scan)) if decide::findings(scan.as_ref()).is_none() => Err(Error::transient(
+            "a clean image arrived while the model was being held for it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn skipped(bus: &impl Bus, subject: &str, reason: &str) -> Result<()> {
+    let skipped = DeploymentSkipped {
+        subject: subject.to_owned(),
+        reason: reason.to_owned(),
+    };
+    bus.announce(&Announced::DeploymentSkipped(skipped).announcement()?)
+        .await
+}

@@ -1,1 +1,243 @@
-//! Written in the commits that follow.
+//! `verify-release`: a release is known good only when it was seen to serve what was judged.
+//!
+//! In turn: the rollout by kubectl's counts, the SageMaker endpoint on the expected configuration,
+//! `GET /health` for this release, `POST /predict`, and golden rows: what the service answers equals
+//! what the judged model predicted. Each look is short; the message comes back until the limit.
+
+pub mod decide;
+
+use std::time::Duration;
+
+use domain::{
+    Result, Step,
+    evaluation::GoldenRows,
+    layout::Artifacts,
+    ports::{Api, Bus, Clock, Cluster, Endpoints, ObjectStore},
+    records::{self, Versioned},
+    release::{Manifest, Pointer, Progress},
+    rollout::{Deployment, Rollout},
+    settings::Settings,
+};
+use events::{Announced, Event, Received, announced::DeploymentStarted};
+use serde_json::{Value, json};
+
+use crate::decide::{Answers, Decision, Facts, decide, target};
+
+/// The function's name.
+pub const NAME: &str = "verify-release";
+
+/// What the function is told by its settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `dev`, `staging` or `prod`.
+    pub environment: String,
+    /// Bucket of releases and the pointer.
+    pub artifacts_bucket: String,
+    /// Endpoint name.
+    pub endpoint: String,
+    /// Limit for rollout and endpoint, seconds since the release became the target.
+    pub rollout_limit_s: i64,
+    /// Limit for the API to answer rightly, seconds on top of it.
+    pub health_limit_s: i64,
+    /// Delay until the next look.
+    pub look_again: Duration,
+    /// Largest relative difference between a golden row and the service's answer.
+    pub golden_tolerance: f64,
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            environment: settings.text("ENVIRONMENT")?,
+            artifacts_bucket: settings.text("ARTIFACTS_BUCKET")?,
+            endpoint: settings.text("ENDPOINT_NAME")?,
+            rollout_limit_s: settings.parsed("ROLLOUT_LIMIT_S")?,
+            health_limit_s: settings.parsed("HEALTH_LIMIT_S")?,
+            look_again: Duration::from_secs(settings.parsed("LOOK_AGAIN_S")?),
+            golden_tolerance: settings.parsed("GOLDEN_TOLERANCE")?,
+        })
+    }
+
+    fn artifacts(&self) -> Artifacts {
+        Artifacts::new(&self.artifacts_bucket)
+    }
+}
+
+/// The ports that a verification needs.
+#[derive(Debug)]
+pub struct Ports<'a, S, E, K, A, B, C> {
+    /// S3.
+    pub store: &'a S,
+    /// SageMaker's endpoints.
+    pub endpoints: &'a E,
+    /// EKS.
+    pub cluster: &'a K,
+    /// The API, as its users reach it.
+    pub api: &'a A,
+    /// The bus.
+    pub bus: &'a B,
+    /// The clock.
+    pub clock: &'a C,
+}
+
+/// Gathers, decides, applies.
+pub async fn handle<S, E, K, A, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, E, K, A, B, C>,
+    received: Received,
+) -> Result<Step<Decision>>
+where
+    S: ObjectStore,
+    E: Endpoints,
+    K: Cluster,
+    A: Api,
+    B: Bus,
+    C: Clock,
+{
+    let Event::Announced(Announced::DeploymentStarted(started)) = received.event else {
+        let reason = "only DeploymentStarted leads to a verification".to_owned();
+        return Ok(Step::Done(Decision::NotForThisFunction { reason }));
+    };
+    let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
+    let target = match target(&started.release, &pointer.value) {
+        Ok(target) => target.clone(),
+        Err(reason) => return Ok(Step::Done(Decision::Superseded { reason })),
+    };
+    let facts = gather(config, ports, &started).await?;
+    let decision = decide(&target, &facts, config);
+    match &decision {
+        Decision::Verified { verified } => {
+            if target.progress == Progress::Deploying {
+                let next = pointer.value.verified(&target.release, facts.now);
+                settle(
+                    config,
+                    ports.store,
+                    &target.release,
+                    &decision,
+                    &pointer,
+                    next,
+                )
+                .await?;
+            }
+            ports
+                .bus
+                .announce(&Announced::ReleaseVerified(verified.clone()).announcement()?)
+                .await?;
+        }
+        Decision::Failed { failed } => {
+            if target.progress == Progress::Deploying {
+                let next = pointer.value.failed(
+                    &target.release,
+                    &format!("{}: {}", failed.stage, failed.reason),
+                );
+                settle(
+                    config,
+                    ports.store,
+                    &target.release,
+                    &decision,
+                    &pointer,
+                    next,
+                )
+                .await?;
+            }
+            ports
+                .bus
+                .announce(&Announced::ReleaseFailed(failed.clone()).announcement()?)
+                .await?;
+        }
+        Decision::NotYet { .. } => {
+            return Ok(Step::Wait {
+                after: config.look_again,
+                decision,
+            });
+        }
+        Decision::Superseded { .. } | Decision::NotForThisFunction { .. } => {}
+    }
+    Ok(Step::Done(decision))
+}
+
+/// Keeps the reason, then moves the pointer.
+async fn settle(
+    config: &Config,
+    store: &impl ObjectStore,
+    release: &str,
+    decision: &Decision,
+    read: &Versioned<Pointer>,
+    next: Option<Pointer>,
+) -> Result<()> {
+    let Some(next) = next else {
+        return Ok(());
+    };
+    let artifacts = config.artifacts();
+    records::keep_decision(store, &artifacts, NAME, release, decision).await?;
+    records::swap(store, &artifacts.pointer(&config.environment), read, &next).await
+}
+
+async fn gather<S, E, K, A, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, E, K, A, B, C>,
+    started: &DeploymentStarted,
+) -> Result<Facts>
+where
+    S: ObjectStore,
+    E: Endpoints,
+    K: Cluster,
+    A: Api,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let manifest: Manifest = records::manifest(ports.store, &artifacts, &started.release).await?;
+    let golden: Option<GoldenRows> = records::read(
+        ports.store,
+        &artifacts.golden_rows(&manifest.model.training_job),
+    )
+    .await?;
+    let deployment = ports.cluster.deployment().await?;
+    let answers = match &deployment {
+        Some(deployment) if is_over(deployment, started.generation) => {
+            Some(ask(ports.api, golden.as_ref()).await?)
+        }
+        _ => None,
+    };
+    Ok(Facts {
+        now: ports.clock.now(),
+        manifest,
+        generation: started.generation,
+        deployment,
+        endpoint: ports.endpoints.endpoint(&config.endpoint).await?,
+        answers,
+        golden,
+    })
+}
+
+fn is_over(deployment: &Deployment, generation: i64) -> bool {
+    deployment.rollout(generation) == Rollout::Complete
+}
+
+async fn ask(api: &impl Api, golden: Option<&GoldenRows>) -> Result<Answers> {
+    let health = api.health().await?;
+    let predict = api.predict(&owners_request()).await?;
+    let mut rows = Vec::new();
+    for row in golden
+        .map(|golden| golden.rows.as_slice())
+        .unwrap_or_default()
+    {
+        rows.push(
+            api.predict(
+                &json!({"store_id": row.store_id, "item_id": row.item_id, "date": row.date}),
+            )
+            .await?,
+        );
+    }
+    Ok(Answers {
+        health,
+        predict,
+        golden: rows,
+    })
+}
+
+/// The request that the owner verifies every deployment with.
+fn owners_request() -> Value {
+    json!({"store_id": 1, "item_id": 123, "date": "2023-06-15"})
+}

@@ -154,9 +154,10 @@ impl Artifacts {
         self.at(format!("environments/{environment}/held-evaluation.json"))
     }
 
-    /// Why a function did what it did about a subject: `decisions/{function}/{subject}.json`.
-    pub fn decision(&self, function: &str, subject: &str) -> Location {
-        self.at(format!("decisions/{function}/{subject}.json"))
+    /// Why a function did what it did about a subject. Each different decision has a file of its own:
+    /// `decisions/{function}/{subject}-{digest of the decision}.json`.
+    pub fn decision(&self, function: &str, subject: &str, digest: &str) -> Location {
+        self.at(format!("decisions/{function}/{subject}-{digest}.json"))
     }
 
     /// The mark that people were told a fact.

@@ -7,6 +7,7 @@ pub mod layout;
 pub mod names;
 pub mod outcome;
 pub mod ports;
+pub mod records;
 pub mod release;
 pub mod rollout;
 pub mod settings;

@@ -91,6 +91,16 @@ impl Manifest {
     }
 }
 
+/// Name of the endpoint configuration that serves a release's model. The same package on the same
+/// instances has the same configuration, so a release that changes only the image keeps it.
+pub fn endpoint_config(manifest: &Manifest) -> Result<String> {
+    let settings = format!(
+        "{} x {}",
+        manifest.configuration.endpoint_instance_type, manifest.configuration.endpoint_instance_count
+    );
+    names::endpoint_config(&manifest.environment, &manifest.model.package_arn, &settings)
+}
+
 /// How far the environment has come with its target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
@@ -114,8 +124,10 @@ pub struct Target {
     /// How far it has come.
     #[serde(flatten)]
     pub progress: Progress,
-    /// When it became the target.
+    /// When it became the target; the rollout's limits count from here.
     pub since: Timestamp,
+    /// When its cause happened: an approval older than this, for an older model, came late.
+    pub caused_at: Timestamp,
     /// The event that made it the target, in words.
     pub cause: String,
 }
@@ -203,11 +215,12 @@ impl Pointer {
 
     /// The pointer with a new target. What was held is in the target or is superseded by it.
     #[must_use]
-    pub fn aim(&self, release: &str, since: Timestamp, cause: &str) -> Self {
+    pub fn aim(&self, release: &str, since: Timestamp, caused_at: Timestamp, cause: &str) -> Self {
         let target = Target {
             release: release.to_owned(),
             progress: Progress::Deploying,
             since,
+            caused_at,
             cause: cause.to_owned(),
         };
         Self {
@@ -320,20 +333,20 @@ mod tests {
         let empty = Pointer::empty("dev");
         assert_eq!(empty.base(), None);
 
-        let a = empty.aim("release-a", at(1), "test");
+        let a = empty.aim("release-a", at(1), at(1), "test");
         assert!(a.is_deploying());
         assert_eq!(a.base(), None);
         let a = a.verified("release-a", at(2)).unwrap();
         assert_eq!(a.base(), Some("release-a"));
 
-        let b = a.aim("release-b", at(3), "test");
+        let b = a.aim("release-b", at(3), at(3), "test");
         assert_eq!(b.base(), Some("release-a"));
         let b = b.failed("release-b", "rollout: 0 of 2 pods").unwrap();
         assert_eq!(b.base(), Some("release-a"));
         assert_eq!(b.known_good.as_ref().unwrap().release, "release-a");
 
         let c = b
-            .aim("release-c", at(4), "test")
+            .aim("release-c", at(4), at(4), "test")
             .verified("release-c", at(5))
             .unwrap();
         assert_eq!(
@@ -344,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_verdict_counts_once_and_only_for_the_target() {
-        let pointer = Pointer::empty("dev").aim("release-a", at(1), "test");
+        let pointer = Pointer::empty("dev").aim("release-a", at(1), at(1), "test");
         assert_eq!(pointer.verified("release-b", at(2)), None);
         let verified = pointer.verified("release-a", at(2)).unwrap();
         assert_eq!(verified.verified("release-a", at(3)), None);

@@ -1,0 +1,323 @@
+//! Whether an approved model or a scanned image becomes the environment's next release.
+
+use domain::{
+    Error, Result,
+    ports::{Approval, Package, Scan, StoredImage},
+    release::{Image, Manifest, Model, Pointer, Progress, Target},
+    rollout::Deployment,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{Config, parts};
+
+/// What was decided, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "decision", rename_all = "kebab-case")]
+#[must_use]
+pub enum Decision {
+    /// Make this release the target and roll it out; for the target itself, finish what was begun.
+    Deploy(Box<Rollout>),
+    /// The release is the target and was verified.
+    AlreadyLive {
+        /// Id of the release.
+        release: String,
+        /// Since when.
+        reason: String,
+    },
+    /// Another release is on its way; one at a time.
+    Busy {
+        /// Which, and until when it is waited for.
+        reason: String,
+    },
+    /// An approved model has no image to run in; the next clean image takes it along.
+    Hold {
+        /// ARN of the package.
+        package_arn: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// Nothing is deployed, and people are told.
+    Skip {
+        /// Package ARN, or image by digest.
+        subject: String,
+        /// Why, in words and numbers.
+        reason: String,
+    },
+    /// The event has nothing to do with this environment.
+    NotForThisFunction {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A release to roll out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rollout {
+    /// Id of the release.
+    pub release: String,
+    /// What it is.
+    pub manifest: Manifest,
+    /// The event that caused it, in words.
+    pub reason: String,
+    /// When that happened.
+    pub caused_at: Timestamp,
+    /// Whether the image is taken over from the manager that applied the first manifests.
+    pub take_over: bool,
+    /// Whether the release is the target already, and only its effects are repeated.
+    pub resumes: bool,
+}
+
+/// The half of a release that the event is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Half {
+    /// A model package, as the registry has it now.
+    Model(Package),
+    /// An image, as ECR has it now, with its scan.
+    Image(StoredImage, Option<Scan>),
+}
+
+/// What is known when deciding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// When the event happened.
+    pub caused_at: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+    /// The environment's pointer.
+    pub pointer: Pointer,
+    /// The release that a new one builds on.
+    pub base: Option<Manifest>,
+    /// For an image without a base: the model that waits, or that of a first release that failed.
+    pub waiting_model: Option<Package>,
+    /// For a model without a base: the image that carries the environment's tag, and its scan.
+    pub tagged_image: Option<(StoredImage, Option<Scan>)>,
+    /// The Deployment as it stands.
+    pub deployment: Deployment,
+}
+
+/// The rule.
+pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
+    let (model, image) = match half {
+        Half::Model(package) => match admit_model(package, facts, config) {
+            Ok(parts) => parts,
+            Err(refusal) => return Ok(refusal),
+        },
+        Half::Image(stored, scan) => match admit_image(stored, scan.as_ref(), facts, config) {
+            Ok(parts) => parts,
+            Err(refusal) => return Ok(refusal),
+        },
+    };
+    let subject = subject(half)?;
+    let manifest = parts::manifest(config, model, image);
+    let release = manifest.id()?;
+    if let Some(decision) = against_pointer(&release, &subject, facts, config) {
+        return Ok(decision);
+    }
+    let strangers: Vec<&str> = facts
+        .deployment
+        .image_managers
+        .iter()
+        .map(String::as_str)
+        .filter(|manager| *manager != parts::FIELD_MANAGER && *manager != config.first_manager)
+        .collect();
+    if !strangers.is_empty() {
+        return Ok(Decision::Skip {
+            subject,
+            reason: format!(
+                "the Deployment's image belongs to the field manager {}: one owner only; take the image out of what it applies, or deploy with it alone",
+                strangers.join(", ")
+            ),
+        });
+    }
+    Ok(Decision::Deploy(Box::new(Rollout {
+        reason: cause(half, &subject),
+        caused_at: facts.caused_at,
+        take_over: facts
+            .deployment
+            .image_managers
+            .contains(&config.first_manager),
+        resumes: facts.pointer.targets(&release),
+        manifest,
+        release,
+    })))
+}
+
+/// A model goes live with the live image; the first one with the image that carries the tag.
+fn admit_model(
+    package: &Package,
+    facts: &Facts,
+    config: &Config,
+) -> std::result::Result<(Model, Image), Decision> {
+    if package.group != config.group {
+        return Err(Decision::NotForThisFunction {
+            reason: format!("{} isn't in the group {}", package.arn, config.group),
+        });
+    }
+    let skip = |reason: String| Decision::Skip {
+        subject: package.arn.clone(),
+        reason,
+    };
+    match package.approval {
+        Approval::Approved => {}
+        Approval::Rejected => {
+            let why = package
+                .approval_description
+                .as_deref()
+                .unwrap_or("no reason given");
+            return Err(skip(format!("the model package is Rejected ({why})")));
+        }
+        Approval::PendingManualApproval => {
+            return Err(skip(
+                "the model package is registered and waits for a person's approval".to_owned(),
+            ));
+        }
+    }
+    if let (Some(base), Some(target)) = (&facts.base, &facts.pointer.target)
+        && let Some(live) = parts::version(&base.model.package_arn)
+        && live > package.version
+        && facts.caused_at <= target.caused_at
+    {
+        return Err(Decision::NotForThisFunction {
+            reason: format!(
+                "version {} came late: version {live} is live since, and was approved after it",
+                package.version
+            ),
+        });
+    }
+    let model = parts::model(package).map_err(|missing| {
+        skip(format!("the model package has no metadata `{missing}`: it wasn't registered by this system, so nothing says how it was judged"))
+    })?;
+    if let Some(base) = &facts.base {
+        return Ok((model, base.image.clone()));
+    }
+    let hold = |reason: String| Decision::Hold {
+        package_arn: package.arn.clone(),
+        reason,
+    };
+    match &facts.tagged_image {
+        None => Err(hold(format!(
+            "no release is live and no image is tagged `{}` in {}",
+            config.image_tag, config.infer_repository
+        ))),
+        Some((stored, scan)) => match findings(scan.as_ref()) {
+            Some(reason) => Err(hold(format!(
+                "the image tagged `{}` can't be used: {reason}",
+                config.image_tag
+            ))),
+            None => Ok((model, stored.image.clone())),
+        },
+    }
+}
+
+/// An image goes live with the live model; the first one with the model that waits.
+fn admit_image(
+    stored: &StoredImage,
+    scan: Option<&Scan>,
+    facts: &Facts,
+    config: &Config,
+) -> std::result::Result<(Model, Image), Decision> {
+    if !stored.tags.contains(&config.image_tag) {
+        return Err(Decision::NotForThisFunction {
+            reason: format!(
+                "{} doesn't carry the tag `{}`: it is for another environment, or a newer image took the tag",
+                stored.image.digest, config.image_tag
+            ),
+        });
+    }
+    let skip = |reason: String| Decision::Skip {
+        subject: format!("{}@{}", stored.image.repository, stored.image.digest),
+        reason,
+    };
+    if let Some(reason) = findings(scan) {
+        return Err(skip(reason));
+    }
+    if let Some(base) = &facts.base {
+        return Ok((base.model.clone(), stored.image.clone()));
+    }
+    match &facts.waiting_model {
+        None => Err(skip("no model is live or waits for an image: the first approved model goes live in this image".to_owned())),
+        Some(package) if package.approval != Approval::Approved => {
+            Err(skip(format!("the model that waited, {}, is {:?} now", package.arn, package.approval)))
+        }
+        Some(package) => match parts::model(package) {
+            Ok(model) => Ok((model, stored.image.clone())),
+            Err(missing) => Err(skip(format!("the model that waits, {}, has no metadata `{missing}`", package.arn))),
+        },
+    }
+}
+
+/// Why an image must not run; `None` when its scan finished without HIGH or CRITICAL findings.
+pub(crate) fn findings(scan: Option<&Scan>) -> Option<String> {
+    let Some(scan) = scan else {
+        return Some("the image has not been scanned".to_owned());
+    };
+    if !matches!(scan.status.as_str(), "COMPLETE" | "ACTIVE") {
+        return Some(format!(
+            "the image's scan is {}, and only a finished scan says that it is clean",
+            scan.status
+        ));
+    }
+    let count = |severity: &str| scan.findings.get(severity).copied().unwrap_or(0);
+    let (critical, high) = (count("CRITICAL"), count("HIGH"));
+    (critical + high > 0).then(|| {
+        format!("the image's scan found {critical} CRITICAL and {high} HIGH vulnerabilities")
+    })
+}
+
+/// What the pointer says about the release; `None` when it may be rolled out.
+fn against_pointer(
+    release: &str,
+    subject: &str,
+    facts: &Facts,
+    config: &Config,
+) -> Option<Decision> {
+    let target = facts.pointer.target.as_ref()?;
+    if target.release == release {
+        return match &target.progress {
+            Progress::Deploying => None,
+            Progress::Verified => Some(Decision::AlreadyLive {
+                release: release.to_owned(),
+                reason: format!("live since {}, caused by {}", target.since, target.cause),
+            }),
+            Progress::Failed { reason } => Some(Decision::Skip {
+                subject: subject.to_owned(),
+                reason: format!("{release} is these very parts, and failed: {reason}"),
+            }),
+        };
+    }
+    busy(target, facts.now, config)
+}
+
+/// One release at a time, unless the one on its way is past every limit that could still end it.
+fn busy(target: &Target, now: Timestamp, config: &Config) -> Option<Decision> {
+    if target.progress != Progress::Deploying {
+        return None;
+    }
+    let seconds = now.as_second() - target.since.as_second();
+    let limit = i64::try_from(config.abandoned_after_s).unwrap_or(i64::MAX);
+    (seconds < limit).then(|| Decision::Busy {
+        reason: format!("{} is being rolled out since {seconds} s; after {limit} s without a verdict it counts as abandoned", target.release),
+    })
+}
+
+/// What the event is about, as people name it.
+fn subject(half: &Half) -> Result<String> {
+    match half {
+        Half::Model(package) => Ok(package.arn.clone()),
+        Half::Image(stored, _) => stored
+            .image
+            .reference()
+            .map_err(|error| Error::malformed(error.to_string())),
+    }
+}
+
+fn cause(half: &Half, subject: &str) -> String {
+    match half {
+        Half::Model(_) => format!("model package {subject} is Approved"),
+        Half::Image(..) => format!("image {subject} was scanned clean"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+use std::collections::BTreeMap;
+
+use domain::release::{Configuration, Held, SCHEMA};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn config() -> Config {
+    Config {
+        environment: "dev".into(),
+        artifacts_bucket: "artifacts".into(),
+        group: "retail-forecast-models".into(),
+        infer_repository: "retail-forecast-infer".into(),
+        image_tag: "latest-dev".into(),
+        role_arn: "arn:role".into(),
+        endpoint: "retail-forecast-dev".into(),
+        configuration: Configuration {
+            endpoint_instance_type: "ml.t2.medium".into(),
+            endpoint_instance_count: 1,
+            environment: BTreeMap::new(),
+        },
+        first_manager: "retail-forecast-manifests".into(),
+        abandoned_after_s: 1200,
+    }
+}
+
+fn package(version: u32, approval: Approval) -> Package {
+    Package {
+        arn: format!("arn:aws:sagemaker:r:1:model-package/retail-forecast-models/{version}"),
+        group: "retail-forecast-models".into(),
+        version,
+        approval,
+        approval_description: None,
+        model_uri: format!("s3://artifacts/models/{version}/model.tar.gz"),
+        metadata: ["training_job", "dataset", "model_digest"].into_iter().map(|key| (key.to_owned(), format!("{key}-{version}"))).collect(),
+    }
+}
+
+fn image(n: u8, tag: &str) -> StoredImage {
+    StoredImage {
+        image: Image { repository: "registry/retail-forecast-infer".into(), digest: format!("sha256:{}", n.to_string().repeat(64)) },
+        tags: vec![tag.to_owned()],
+    }
+}
+
+fn scan(status: &str, findings: &[(&str, u32)]) -> Option<Scan> {
+    let findings = findings.iter().map(|(severity, count)| ((*severity).to_owned(), *count)).collect();
+    Some(Scan { status: status.into(), findings })
+}
+
+fn clean() -> Option<Scan> {
+    scan("COMPLETE", &[("LOW", 3)])
+}
+
+fn release(version: u32, n: u8) -> Manifest {
+    parts::manifest(&config(), parts::model(&package(version, Approval::Approved)).unwrap(), image(n, "latest-dev").image)
+}
+
+/// Model 1 in image 1 is live since second 100.
+fn live() -> Facts {
+    let manifest = release(1, 1);
+    let id = manifest.id().unwrap();
+    let pointer = Pointer::empty("dev").aim(&id, at(100), at(100), "test").verified(&id, at(110)).unwrap();
+    Facts {
+        caused_at: at(200),
+        now: at(201),
+        pointer,
+        base: Some(manifest),
+        waiting_model: None,
+        tagged_image: None,
+        deployment: Deployment { image_managers: vec![parts::FIELD_MANAGER.into()], ..Deployment::default() },
+    }
+}
+
+/// Nothing was ever deployed.
+fn fresh() -> Facts {
+    Facts { pointer: Pointer::empty("dev"), base: None, ..live() }
+}
+
+fn model(version: u32) -> Half {
+    Half::Model(package(version, Approval::Approved))
+}
+
+fn clean_image(n: u8) -> Half {
+    Half::Image(image(n, "latest-dev"), clean())
+}
+
+fn on_its_way(facts: Facts, manifest: &Manifest, since: i64) -> Facts {
+    let pointer = facts.pointer.aim(&manifest.id().unwrap(), at(since), at(since), "test");
+    Facts { pointer, ..facts }
+}
+
+fn said(half: &Half, facts: &Facts) -> (String, String) {
+    let decision = serde_json::to_value(decide(half, facts, &config()).unwrap()).unwrap();
+    (decision["decision"].as_str().unwrap().to_owned(), decision["reason"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_model() {
+    let tagged = |scan| Facts { tagged_image: Some((image(2, "latest-dev"), scan)), ..fresh() };
+    let mut foreign = package(2, Approval::Approved);
+    foreign.group = "churn".into();
+    let mut bare = package(2, Approval::Approved);
+    bare.metadata.clear();
+    let late = Facts { caused_at: at(99), base: Some(release(3, 1)), ..live() };
+    let deliberate = Facts { caused_at: at(300), base: Some(release(3, 1)), ..live() };
+    let failed_before = {
+        let facts = on_its_way(live(), &release(2, 1), 150);
+        let pointer = facts.pointer.failed(&release(2, 1).id().unwrap(), "health: status 503").unwrap();
+        Facts { pointer, ..facts }
+    };
+    let cases = [
+        ("approved", model(2), live(), "deploy", "is Approved"),
+        ("pending", Half::Model(package(2, Approval::PendingManualApproval)), live(), "skip", "waits for a person"),
+        ("rejected", Half::Model(package(2, Approval::Rejected)), live(), "skip", "Rejected"),
+        ("another group", Half::Model(foreign), live(), "not-for-this-function", "churn"),
+        ("not registered by us", Half::Model(bare), live(), "skip", "training_job"),
+        ("already live", model(1), live(), "already-live", "live since"),
+        ("an approval that came late", model(2), late, "not-for-this-function", "came late"),
+        ("an older model approved on purpose", model(2), deliberate, "deploy", "is Approved"),
+        ("another release on its way", model(2), on_its_way(live(), &release(3, 1), 195), "busy", "since 6 s"),
+        ("abandoned release", model(2), on_its_way(live(), &release(3, 1), -2000), "deploy", ""),
+        ("its own release on its way", model(2), on_its_way(live(), &release(2, 1), 195), "deploy", ""),
+        ("failed before", model(2), failed_before, "skip", "status 503"),
+        ("first, no image", model(2), fresh(), "hold", "no image is tagged"),
+        ("first, clean image", model(2), tagged(clean()), "deploy", ""),
+        ("first, vulnerable image", model(2), tagged(scan("COMPLETE", &[("HIGH", 1)])), "hold", "1 HIGH"),
+        ("first, unscanned image", model(2), tagged(None), "hold", "not been scanned"),
+    ];
+    for (name, half, facts, expected, word) in cases {
+        let (decision, reason) = said(&half, &facts);
+        assert_eq!(decision, expected, "{name}: {reason}");
+        assert!(reason.contains(word), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn an_image() {
+    let waiting = |approval| Facts { waiting_model: Some(package(2, approval)), ..fresh() };
+    let with = |scan| Half::Image(image(2, "latest-dev"), scan);
+    let cases = [
+        ("clean", clean_image(2), live(), "deploy", "scanned clean"),
+        ("critical", with(scan("COMPLETE", &[("CRITICAL", 2), ("HIGH", 1)])), live(), "skip", "2 CRITICAL and 1 HIGH"),
+        ("high", with(scan("ACTIVE", &[("HIGH", 1)])), live(), "skip", "1 HIGH"),
+        ("scan failed", with(scan("FAILED", &[])), live(), "skip", "FAILED"),
+        ("scan running", with(scan("IN_PROGRESS", &[])), live(), "skip", "IN_PROGRESS"),
+        ("scanner can't read it", with(scan("UNSUPPORTED_IMAGE", &[])), live(), "skip", "UNSUPPORTED_IMAGE"),
+        ("never scanned", with(None), live(), "skip", "not been scanned"),
+        ("another environment's", Half::Image(image(2, "latest-prod"), clean()), live(), "not-for-this-function", "latest-dev"),
+        ("already live", clean_image(1), live(), "already-live", ""),
+        ("first, no model", clean_image(2), fresh(), "skip", "no model"),
+        ("first, a model waits", clean_image(2), waiting(Approval::Approved), "deploy", ""),
+        ("first, the model was rejected meanwhile", clean_image(2), waiting(Approval::Rejected), "skip", "Rejected"),
+    ];
+    for (name, half, facts, expected, word) in cases {
+        let (decision, reason) = said(&half, &facts);
+        assert_eq!(decision, expected, "{name}: {reason}");
+        assert!(reason.contains(word), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn a_release_is_that_very_package_in_the_live_image() {
+    let Decision::Deploy(rollout) = decide(&model(2), &live(), &config()).unwrap() else {
+        panic!("expected Deploy");
+    };
+    assert_eq!(rollout.manifest, release(2, 1));
+    assert_eq!(rollout.manifest.schema, SCHEMA);
+    assert!(!rollout.resumes);
+    let Decision::Deploy(rollout) = decide(&clean_image(2), &live(), &config()).unwrap() else {
+        panic!("expected Deploy");
+    };
+    assert_eq!(rollout.manifest, release(1, 2));
+}
+
+#[test]
+fn one_owner_of_the_image() {
+    let owned = |manager: &str| {
+        let mut facts = live();
+        facts.deployment.image_managers = vec![manager.to_owned()];
+        facts
+    };
+    let (decision, reason) = said(&model(2), &owned("helm"));
+    assert_eq!(decision, "skip");
+    assert!(reason.contains("helm"), "{reason}");
+    let Decision::Deploy(rollout) = decide(&model(2), &owned("retail-forecast-manifests"), &config()).unwrap() else {
+        panic!("expected Deploy");
+    };
+    assert!(rollout.take_over);
+}
+
+#[test]
+fn what_is_held_is_in_the_next_target() {
+    let mut pointer = Pointer::empty("dev");
+    pointer.held = Some(Held { package_arn: "arn/2".into(), reason: "no image".into() });
+    assert_eq!(pointer.aim("release-a", at(1), at(1), "test").held, None);
+}
+
+#[test]
+fn the_pod_template_carries_model_and_release() {
+    let manifest = release(2, 1);
+    let patch = parts::patch("release-a", &manifest, "test").unwrap();
+    assert_eq!(patch.environment["MODEL_URI"], manifest.model.uri);
+    assert_eq!(patch.environment["MODEL_DIGEST"], "model_digest-2");
+    assert_eq!(patch.environment["DEPLOYMENT_ID"], "release-a");
+    assert!(patch.image.contains("@sha256:"));
+}
