@@ -1,0 +1,56 @@
+# The front door. Each target does its own set-up, in ignored folders of the project.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+CARGO ?= cargo
+PYTHON ?= python3
+VENV := .venv
+MINISTACK := $(CURDIR)/$(VENV)/bin/ministack
+export MINISTACK
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: prerequisites
+prerequisites:
+	@missing=0
+	need() { command -v "$$1" >/dev/null || { echo "missing: $$1 — $$2" >&2; missing=1; }; }
+	need $(CARGO) "install Rust 1.95 or newer (rustup.rs)"
+	need cc "install a C compiler (Debian: apt-get install gcc)"
+	need $(PYTHON) "install Python 3.10 or newer with venv (Debian: apt-get install python3-venv)"
+	if command -v $(PYTHON) >/dev/null; then
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "missing: Python 3.10 or newer — $(PYTHON) is $$($(PYTHON) --version); set PYTHON=python3.x" >&2; missing=1; }
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "missing: Python's venv — Debian: apt-get install python3-venv" >&2; missing=1; }
+	fi
+	exit $$missing
+
+# The emulator: pinned, every file checked against its hash.
+$(VENV)/.installed: local/requirements.txt | prerequisites
+	@echo "installing the AWS emulator into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r local/requirements.txt
+	touch $@
+
+.PHONY: build
+build: prerequisites ## Compile functions, model and local cloud (first time: several minutes)
+	$(CARGO) build --release --locked --workspace --bins
+
+.PHONY: demo
+demo: build $(VENV)/.installed ## Watch data become a verified release (DATA=file.csv[.gz], KEEP=1)
+	$(CARGO) run --release --locked --quiet --workspace --bin demo -- $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
+
+.PHONY: local
+local: build $(VENV)/.installed ## Start the cloud on this machine and leave it up until Ctrl-C
+	target/release/local-cloud up
+
+.PHONY: lint
+lint: prerequisites ## Formatting and clippy, warnings refused
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+.PHONY: test
+test: build $(VENV)/.installed ## Every test, the end-to-end stories included
+	$(CARGO) test --release --locked --workspace
