@@ -1,0 +1,181 @@
+//! `serve`: the inference container's command.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::{error, info, warn};
+
+use model::serve::settings::Settings;
+use model::serve::source::{BoxFuture, FetchModel, load};
+use model::serve::telemetry::{Datum, PublishMetrics, namespace};
+use model::serve::{Service, router};
+use model::train::Layout;
+
+/// How long open requests may take once the service stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(20);
+/// How long the last publication of metrics may take.
+const LAST_METRICS: Duration = Duration::from_secs(3);
+
+/// The ports to the outside. Connect S3 and CloudWatch here.
+fn ports() -> (Arc<dyn FetchModel>, Arc<dyn PublishMetrics>) {
+    (Arc::new(NoS3), Arc::new(LogMetrics))
+}
+
+/// Stands where there is no S3 client.
+struct NoS3;
+
+impl FetchModel for NoS3 {
+    fn fetch<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(async { bail!("this build has no S3 client; give MODEL_URI the path of a file") })
+    }
+}
+
+/// Writes metrics to the log.
+struct LogMetrics;
+
+impl PublishMetrics for LogMetrics {
+    fn publish<'a>(
+        &'a self,
+        namespace: &'a str,
+        release: &'a str,
+        data: &'a [Datum],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for Datum { name, value, unit } in data {
+                info!(namespace, release, name, value, unit, "metric");
+            }
+            Ok(())
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    model::process::log_to_stderr();
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("runtime")
+        .and_then(|runtime| runtime.block_on(serve()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(reason = format!("{error:#}"), "serving failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<()> {
+    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    let (s3, metrics) = ports();
+    let folder = Layout::new(model::process::ml_root()).model();
+    let loaded = load(&folder, &settings, s3.as_ref()).await?;
+    info!(
+        digest = loaded.digest,
+        release = settings.release,
+        series = loaded.model.series(),
+        history_end = %loaded.model.history_end(),
+        "model loaded"
+    );
+    let service = Arc::new(Service::new(
+        loaded.model,
+        loaded.digest,
+        settings.release.clone(),
+    ));
+    let listener = TcpListener::bind(("0.0.0.0", settings.port))
+        .await
+        .with_context(|| format!("port {}", settings.port))?;
+    info!(address = %listener.local_addr()?, "listening");
+
+    let publisher = Publisher::new(&settings, Arc::clone(&service), metrics);
+    let periods = tokio::spawn(publisher.clone().run(settings.metrics_period));
+    serve_until_stopped(listener, Arc::clone(&service), settings.drain).await?;
+    periods.abort();
+    if timeout(LAST_METRICS, publisher.publish()).await.is_err() {
+        warn!("the last metrics were not published in time");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Serves until a signal to stop, then says that it isn't ready, takes requests for `drain` more,
+/// and ends with the last answer.
+async fn serve_until_stopped(
+    listener: TcpListener,
+    service: Arc<Service>,
+    drain: Duration,
+) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (closing, closed) = tokio::sync::oneshot::channel();
+    let app = router(Arc::clone(&service));
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping");
+        service.leave();
+        sleep(drain).await;
+        // Nobody waits for it only if serving has ended already.
+        let _ = closing.send(());
+    };
+    let limit = async move {
+        match closed.await {
+            Ok(()) => sleep(LAST_REQUESTS).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = axum::serve(listener, app).with_graceful_shutdown(stop) => ended?,
+        () = limit => warn!("stopped with requests open"),
+    }
+    Ok(())
+}
+
+/// Publishes what the service counted.
+#[derive(Clone)]
+struct Publisher {
+    target: Option<(String, String)>,
+    service: Arc<Service>,
+    metrics: Arc<dyn PublishMetrics>,
+}
+
+impl Publisher {
+    fn new(settings: &Settings, service: Arc<Service>, metrics: Arc<dyn PublishMetrics>) -> Self {
+        let name = settings.namespace.as_deref().map(namespace);
+        let target = name.zip(settings.release.clone());
+        if target.is_none() {
+            warn!("no metrics are published: NAMESPACE or DEPLOYMENT_ID is not set");
+        }
+        Self {
+            target,
+            service,
+            metrics,
+        }
+    }
+
+    async fn run(self, period: Duration) {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            self.publish().await;
+        }
+    }
+
+    async fn publish(&self) {
+        let data = self.service.recorder.take();
+        if let Some((namespace, release)) = &self.target
+            && let Err(error) = self.metrics.publish(namespace, release, &data).await
+        {
+            warn!(error = format!("{error:#}"), "metrics were not published");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Learning: trees that correct the seasonal base, their number chosen on a held-out end.
+
+use anyhow::{Result, anyhow, bail};
+use forust_ml::gradientbooster::GrowPolicy;
+use forust_ml::metric::{Metric, root_mean_squared_error};
+use forust_ml::objective::ObjectiveType;
+use forust_ml::{GradientBooster, Matrix};
+
+use crate::features::{FEATURES, HORIZON};
+use crate::forest::Forest;
+use crate::generate::Random;
+use crate::hyperparameters::Hyperparameters;
+use crate::panel::Panel;
+use crate::sales::Sale;
+
+/// Rows learnt from at most, drawn at random from more: it bounds time and memory, and accuracy on
+/// the 13 features no longer gains from more.
+const MAX_ROWS: usize = 500_000;
+/// Days learnt from: recent years tell most of the next months, and memory is bounded.
+const LEARNT_DAYS: usize = 728;
+/// Days of history after which every feature is known.
+const FULL_FEATURES: usize = HORIZON + 364;
+/// Days of history after which the base is worth correcting.
+const FIRST_FEATURES: usize = HORIZON + 28;
+/// The fewest days that show a season.
+const FEWEST_DAYS: usize = 182;
+
+const LEARNING_RATE: f32 = 0.1;
+/// Trees without gain on the held-out end before learning stops.
+const PATIENCE: usize = 15;
+/// The least weight of a leaf, in average rows.
+const LEAF_ROWS: f32 = 20.0;
+/// Multiples of the base beyond this are cut off, so that a series' revival from nearly nothing
+/// doesn't drown all others.
+const LARGEST_RATIO: f64 = 10.0;
+
+/// The rows to learn from, column by column.
+pub(crate) struct Examples {
+    /// `FEATURES` columns of `days.len()` values.
+    pub(crate) columns: Vec<f64>,
+    /// Units sold as a multiple of the base: what is learnt.
+    pub(crate) ratios: Vec<f64>,
+    /// The base over its mean: with it the squared error of a ratio weighs what the variance of a
+    /// count does, and large series count for more, as they do in the accuracy.
+    pub(crate) weights: Vec<f64>,
+    /// Offset of each row's day.
+    pub(crate) days: Vec<usize>,
+}
+
+impl Examples {
+    /// Chooses and computes the rows to learn from.
+    pub(crate) fn new(panel: &Panel, rows: &[Sale], seed: u64) -> Self {
+        let first = panel.history.first;
+        let end = rows
+            .iter()
+            .filter_map(|sale| sale.day.since(first))
+            .max()
+            .map_or(0, |t| t + 1);
+        let recent = end.saturating_sub(LEARNT_DAYS);
+        let start = if end >= FULL_FEATURES + FEWEST_DAYS {
+            recent.max(FULL_FEATURES)
+        } else {
+            recent.max(FIRST_FEATURES)
+        };
+        let mut chosen: Vec<(usize, usize, f64)> = rows
+            .iter()
+            .filter_map(|sale| {
+                let t = sale.day.since(first).filter(|t| *t >= start)?;
+                Some((panel.find(sale.key)?, t, f64::from(sale.units)))
+            })
+            .collect();
+        if chosen.len() > MAX_ROWS {
+            let share = MAX_ROWS as f64 / chosen.len() as f64;
+            let mut random = Random(seed);
+            chosen.retain(|_| random.uniform() < share);
+        }
+
+        let count = chosen.len();
+        let mut columns = vec![0.0; FEATURES * count];
+        let mut ratios = Vec::with_capacity(count);
+        let mut weights = Vec::with_capacity(count);
+        for (at, &(series, t, units)) in chosen.iter().enumerate() {
+            let row = panel.row(series, t);
+            for (feature, value) in row.values.iter().enumerate() {
+                columns[feature * count + at] = *value;
+            }
+            ratios.push((units / row.base).min(LARGEST_RATIO));
+            weights.push(row.base);
+        }
+        let mean = weights.iter().sum::<f64>() / count.max(1) as f64;
+        for weight in &mut weights {
+            *weight /= mean;
+        }
+        Self {
+            columns,
+            ratios,
+            weights,
+            days: chosen.into_iter().map(|(_, t, _)| t).collect(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.days.len()
+    }
+
+    /// The rows at `places`, on their own.
+    fn subset(&self, places: &[usize]) -> Self {
+        let pick = |from: &[f64]| places.iter().map(|&at| from[at]).collect::<Vec<_>>();
+        Self {
+            columns: self.columns.chunks(self.len()).flat_map(pick).collect(),
+            ratios: pick(&self.ratios),
+            weights: pick(&self.weights),
+            days: places.iter().map(|&at| self.days[at]).collect(),
+        }
+    }
+
+    fn matrix(&self) -> Matrix<'_, f64> {
+        Matrix::new(&self.columns, self.len(), FEATURES)
+    }
+}
+
+/// Fits trees to `rows`: first without the last days, to see how many trees help on days not learnt
+/// from, then that many on all rows. None where the history is too short, or where they don't help.
+pub(crate) fn learn(panel: &Panel, rows: &[Sale], parameters: &Hyperparameters) -> Result<Forest> {
+    let examples = Examples::new(panel, rows, parameters.random_state);
+    let (Some(&from), Some(&to)) = (examples.days.iter().min(), examples.days.iter().max()) else {
+        return Ok(Forest::constant(1.0));
+    };
+    let span = to + 1 - from;
+    if span < 28 {
+        return Ok(Forest::constant(1.0));
+    }
+    let held_out = span / 4;
+    let (later, earlier): (Vec<usize>, Vec<usize>) =
+        (0..examples.len()).partition(|&at| examples.days[at] + held_out > to);
+    let trees = choose_trees(&examples, earlier, &later, parameters)?;
+    if trees == 0 {
+        return Ok(Forest::constant(1.0));
+    }
+    let mut booster = booster(parameters, trees);
+    fit(&mut booster, &examples.matrix(), &examples, None)?;
+    let forest = Forest::from_booster(&booster)?;
+    if !forest.is_sound() {
+        bail!("the learner made a forest that can't be walked");
+    }
+    Ok(forest)
+}
+
+fn choose_trees(
+    examples: &Examples,
+    earlier: Vec<usize>,
+    later: &[usize],
+    parameters: &Hyperparameters,
+) -> Result<usize> {
+    let held_out = examples.subset(later);
+    let untouched = root_mean_squared_error(
+        &held_out.ratios,
+        &vec![1.0; held_out.len()],
+        &held_out.weights,
+    );
+    let mut booster = booster(parameters, parameters.n_estimators)
+        .set_evaluation_metric(Some(Metric::RootMeanSquaredError))
+        .set_early_stopping_rounds(Some(PATIENCE));
+    let mut matrix = examples.matrix();
+    matrix.index = earlier;
+    fit(&mut booster, &matrix, examples, Some(&held_out))?;
+    let best = booster.best_iteration.unwrap_or(0);
+    let error = booster
+        .evaluation_history
+        .as_ref()
+        .map_or(f64::INFINITY, |h| *h.get(best, 0));
+    Ok(if error < untouched { best + 1 } else { 0 })
+}
+
+fn booster(parameters: &Hyperparameters, trees: usize) -> GradientBooster {
+    let mut booster = GradientBooster::default()
+        .set_objective_type(ObjectiveType::SquaredLoss)
+        .set_iterations(trees)
+        .set_learning_rate(LEARNING_RATE)
+        .set_max_depth(parameters.max_depth)
+        .set_max_leaves(parameters.max_leaves)
+        .set_min_leaf_weight(LEAF_ROWS)
+        .set_base_score(1.0)
+        .set_initialize_base_score(false)
+        .set_seed(parameters.random_state)
+        .set_tiled_histograms(true);
+    booster.grow_policy = GrowPolicy::LossGuide;
+    booster
+}
+
+fn fit(
+    booster: &mut GradientBooster,
+    matrix: &Matrix<'_, f64>,
+    examples: &Examples,
+    held_out: Option<&Examples>,
+) -> Result<()> {
+    let held_out = held_out.map(|h| vec![(h.matrix(), h.ratios.as_slice(), h.weights.as_slice())]);
+    booster
+        .fit(matrix, &examples.ratios, &examples.weights, held_out)
+        .map_err(|error| anyhow!("learning: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Synthetic;
+    use crate::panel::History;
+    use crate::score::Score;
+    use crate::season;
+
+    /// Learns from all but the last horizon of generated sales, and returns what is then needed to
+    /// score on it.
+    fn learnt(spec: &Synthetic) -> (Panel, Forest, Vec<Sale>) {
+        let rows = spec.rows();
+        let cut = rows.iter().map(|s| s.day).max().unwrap().minus(HORIZON - 1);
+        let (known, later): (Vec<Sale>, Vec<Sale>) = rows.iter().partition(|s| s.day < cut);
+        let (season, levels) = season::fit(&known);
+        let panel = Panel::new(History::new(known.iter(), season, &levels).0);
+        let forest = learn(&panel, &known, &Hyperparameters::default()).unwrap();
+        (panel, forest, later)
+    }
+
+    fn accuracy(panel: &Panel, forest: &Forest, rows: &[Sale]) -> f64 {
+        let pairs = rows.iter().map(|sale| {
+            let t = sale.day.since(panel.history.first).unwrap();
+            let row = panel.row(panel.find(sale.key).unwrap(), t);
+            (
+                f64::from(sale.units),
+                row.base * forest.predict(&row.values),
+            )
+        });
+        Score::of(pairs).unwrap().accuracy
+    }
+
+    #[test]
+    fn trees_learn_what_the_common_season_misses() {
+        let spec = Synthetic {
+            stores: 4,
+            items: 8,
+            days: 1300,
+            ..Synthetic::default()
+        };
+        let (panel, forest, later) = learnt(&spec);
+        let base = accuracy(&panel, &Forest::constant(1.0), &later);
+        let trees = accuracy(&panel, &forest, &later);
+        assert!(trees > base + 0.05, "base {base}, trees {trees}");
+        assert!(trees > 0.83, "{trees}");
+    }
+
+    #[test]
+    fn the_stored_trees_answer_as_the_learner_does() {
+        let rows = Synthetic {
+            stores: 2,
+            items: 3,
+            ..Synthetic::default()
+        }
+        .rows();
+        let (season, levels) = season::fit(&rows);
+        let panel = Panel::new(History::new(rows.iter(), season, &levels).0);
+        let examples = Examples::new(&panel, &rows, 1);
+        let mut booster = booster(&Hyperparameters::default(), 30);
+        fit(&mut booster, &examples.matrix(), &examples, None).unwrap();
+        let forest = Forest::from_booster(&booster).unwrap();
+        let theirs = booster.predict(&examples.matrix(), false);
+        assert!(forest.is_sound());
+        for (at, answer) in theirs.iter().enumerate() {
+            let mut values = [0.0; FEATURES];
+            for (feature, value) in values.iter_mut().enumerate() {
+                *value = examples.columns[feature * examples.len() + at];
+            }
+            assert!((forest.predict(&values) - answer).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn rows_learnt_from_are_bounded_and_drawn_by_the_seed() {
+        let rows = Synthetic {
+            stores: 20,
+            items: 40,
+            days: 1300,
+            ..Synthetic::default()
+        }
+        .rows();
+        let (season, levels) = season::fit(&rows);
+        let panel = Panel::new(History::new(rows.iter(), season, &levels).0);
+        let one = Examples::new(&panel, &rows, 1);
+        assert!(
+            one.len().abs_diff(MAX_ROWS) < MAX_ROWS / 100,
+            "{}",
+            one.len()
+        );
+        assert_eq!(one.days, Examples::new(&panel, &rows, 1).days);
+        assert_ne!(one.days, Examples::new(&panel, &rows, 2).days);
+        let mean = one.weights.iter().sum::<f64>() / one.len() as f64;
+        assert!((mean - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_history_too_short_for_trees_has_none() {
+        for days in [5, 100, 140] {
+            let spec = Synthetic {
+                stores: 1,
+                items: 2,
+                days: days + HORIZON,
+                ..Synthetic::default()
+            };
+            let (panel, forest, later) = learnt(&spec);
+            assert_eq!(forest.len(), 0);
+            assert!(accuracy(&panel, &forest, &later).is_finite());
+        }
+    }
+}
