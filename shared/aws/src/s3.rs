@@ -1,0 +1,254 @@
+//! S3 as an object store with compare-and-swap.
+
+use std::{io::Write as _, path::Path, time::Duration};
+
+use aws_sdk_s3::{
+    Client,
+    config::{Builder, timeout::TimeoutConfig},
+    error::{ProvideErrorMetadata as _, SdkError},
+    operation::get_object::{GetObjectError, GetObjectOutput},
+    primitives::ByteStream,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use domain::{
+    Error, Result,
+    layout::Location,
+    ports::{Condition, Object, ObjectStore, Swap},
+};
+
+use crate::{
+    Context,
+    failure::{failed, status},
+};
+
+/// What `get` takes into memory at most; larger objects are for `download`.
+const IN_MEMORY: i64 = 64 * 1024 * 1024;
+/// Read from a file at a time.
+const CHUNK: usize = 64 * 1024;
+/// Longest upload of a file. An attempt has no limit of its own: its length is the file's, and a
+/// stream that stalls is ended by the SDK.
+const UPLOAD: Duration = Duration::from_secs(600);
+
+/// Without permission to list, S3 hides whether a key exists.
+const READ: &str = "s3:GetObject (or s3:ListBucket: without it a missing key reads as denied, too)";
+const READ_VERSION: &str =
+    "s3:GetObjectVersion (or s3:ListBucket: without it a missing key reads as denied, too)";
+const WRITE: &str = "s3:PutObject and, for an encrypted bucket, its key's kms:GenerateDataKey";
+
+/// Objects in S3.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    client: Client,
+}
+
+impl S3 {
+    /// A client; nothing is sent yet.
+    pub fn new(context: &Context) -> Self {
+        let config = Builder::from(&context.of("S3"))
+            .force_path_style(context.path_style())
+            .build();
+        Self {
+            client: Client::from_conf(config),
+        }
+    }
+
+    async fn open(&self, at: &Location, version: Option<&str>) -> Result<Option<GetObjectOutput>> {
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&at.bucket)
+            .key(&at.key)
+            .set_version_id(version.map(str::to_owned))
+            .send()
+            .await;
+        match answer {
+            Ok(output) => Ok(Some(output)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => {
+                let (doing, action) = match version {
+                    Some(version) => (format!("reading {at}, version {version}"), READ_VERSION),
+                    None => (format!("reading {at}"), READ),
+                };
+                Err(failed(doing, action, error))
+            }
+        }
+    }
+}
+
+/// A missing bucket isn't a missing key: it is a mistake in the configuration.
+fn is_missing(error: &SdkError<GetObjectError, HttpResponse>) -> bool {
+    matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion"))
+}
+
+impl ObjectStore for S3 {
+    async fn get(&self, at: &Location) -> Result<Option<Object>> {
+        let Some(output) = self.open(at, None).await? else {
+            return Ok(None);
+        };
+        let length = output.content_length.unwrap_or_default();
+        if length > IN_MEMORY {
+            return Err(Error::permanent(format!(
+                "reading {at}: {length} bytes are more than the {IN_MEMORY} that are read into memory"
+            )));
+        }
+        let etag = output.e_tag.ok_or_else(|| {
+            Error::permanent(format!("reading {at}: the answer has no entity tag"))
+        })?;
+        let bytes = output.body.collect().await.map_err(|error| {
+            Error::transient(format!("reading {at}: the content broke off")).because(error)
+        })?;
+        Ok(Some(Object {
+            bytes: bytes.to_vec(),
+            etag,
+        }))
+    }
+
+    async fn download(
+        &self,
+        at: &Location,
+        version: Option<&str>,
+        to: &Path,
+    ) -> Result<Option<()>> {
+        let Some(mut output) = self.open(at, version).await? else {
+            return Ok(None);
+        };
+        let unwritable = |error: std::io::Error| {
+            Error::permanent(format!("writing {at} to {}", to.display())).because(error)
+        };
+        // Plain writes: the next chunk can't be awaited before this one is stored, and a write to
+        // the page cache is shorter than a hop to another thread.
+        let mut file = std::fs::File::create(to).map_err(unwritable)?;
+        while let Some(chunk) = output.body.next().await {
+            let chunk = chunk.map_err(|error| {
+                Error::transient(format!("reading {at}: the content broke off")).because(error)
+            })?;
+            file.write_all(&chunk).map_err(unwritable)?;
+        }
+        Ok(Some(()))
+    }
+
+    async fn put(&self, at: &Location, bytes: Vec<u8>, content_type: &str) -> Result<()> {
+        self.client
+            .put_object()
+            .bucket(&at.bucket)
+            .key(&at.key)
+            .content_type(content_type)
+            .body(ByteStream::from(bytes))
+            .send()
+            .await
+            .map_err(|error| failed(format!("writing {at}"), WRITE, error))?;
+        Ok(())
+    }
+
+    async fn upload(&self, from: &Path, at: &Location, content_type: &str) -> Result<()> {
+        let body = ByteStream::read_from()
+            .path(from)
+            .buffer_size(CHUNK)
+            .build()
+            .await
+            .map_err(|error| {
+                Error::permanent(format!("reading {} to upload it to {at}", from.display()))
+                    .because(error)
+            })?;
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(crate::context::CONNECT)
+            .operation_timeout(UPLOAD)
+            .disable_operation_attempt_timeout()
+            .build();
+        self.client
+            .put_object()
+            .bucket(&at.bucket)
+            .key(&at.key)
+            .content_type(content_type)
+            .body(body)
+            .customize()
+            .config_override(Builder::new().timeout_config(timeouts))
+            .send()
+            .await
+            .map_err(|error| failed(format!("uploading {at}"), WRITE, error))?;
+        Ok(())
+    }
+
+    async fn swap(&self, at: &Location, bytes: Vec<u8>, condition: Condition) -> Result<Swap> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&at.bucket)
+            .key(&at.key)
+            .content_type("application/json")
+            .body(ByteStream::from(bytes));
+        let request = match &condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Unchanged(etag) => request.if_match(etag),
+        };
+        match request.send().await {
+            Ok(_) => Ok(Swap::Done),
+            // 412: the condition doesn't hold. 409: another writer is at it right now.
+            Err(error) if matches!(status(&error), Some(412 | 409)) => Ok(Swap::Lost),
+            // What should be unchanged was deleted.
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(Swap::Lost),
+            Err(error) => Err(failed(
+                format!("writing {at} on condition {condition:?}"),
+                WRITE,
+                error,
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stub::Stub;
+    use domain::Class;
+
+    fn error(code: &str) -> String {
+        format!("<Error><Code>{code}</Code><Message>said so</Message></Error>")
+    }
+
+    fn at() -> Location {
+        Location::new("bucket", "a/key")
+    }
+
+    #[tokio::test]
+    async fn a_missing_key_is_none_and_anything_else_is_an_error() {
+        let stub = Stub::raw(vec![
+            (404, error("NoSuchKey")),
+            (404, error("NoSuchVersion")),
+            (404, error("NoSuchBucket")),
+            (403, error("AccessDenied")),
+        ]);
+        let s3 = S3::new(&stub.context());
+        assert_eq!(s3.get(&at()).await.unwrap(), None);
+        assert!(s3.open(&at(), Some("v")).await.unwrap().is_none());
+        let error = s3.get(&at()).await.unwrap_err();
+        assert_eq!(error.class(), Class::Permanent);
+        let error = s3.get(&at()).await.unwrap_err();
+        assert_eq!(error.class(), Class::Permanent);
+        assert!(error.to_string().contains("s3:ListBucket"), "{error}");
+        assert_eq!(stub.requests()[0].path, "/bucket/a/key?x-id=GetObject");
+    }
+
+    #[tokio::test]
+    async fn who_comes_second_loses_the_swap() {
+        let stub = Stub::raw(vec![
+            (200, String::new()),
+            (412, error("PreconditionFailed")),
+            (409, error("ConditionalRequestConflict")),
+            (404, error("NoSuchKey")),
+            (403, error("AccessDenied")),
+        ]);
+        let s3 = S3::new(&stub.context());
+        let unchanged = || Condition::Unchanged("\"tag\"".to_owned());
+        let done = s3.swap(&at(), b"{}".to_vec(), Condition::Absent).await;
+        assert_eq!(done.unwrap(), Swap::Done);
+        for _ in 0..3 {
+            let lost = s3.swap(&at(), b"{}".to_vec(), unchanged()).await;
+            assert_eq!(lost.unwrap(), Swap::Lost);
+        }
+        assert!(s3.swap(&at(), b"{}".to_vec(), unchanged()).await.is_err());
+        let requests = stub.requests();
+        assert_eq!(requests[0].headers["if-none-match"], "*");
+        assert_eq!(requests[1].headers["if-match"], "\"tag\"");
+    }
+}
