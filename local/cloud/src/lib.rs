@@ -1,1 +1,29 @@
-//! Written in the commits that follow.
+//! AWS on one machine, with the project's functions deployed as they are.
+//!
+//! An emulator ([`emulator`]) answers for most services, with IAM enforced. What it lacks stands in
+//! front of it or beside it: ECR's scans and events ([`registry`]), EKS's clusters ([`eks`]),
+//! SageMaker (crate `local-sagemaker`) and Kubernetes (crate `local-kubernetes`). What AWS would
+//! refuse and the emulator lets pass is refused before it is deployed ([`refusal`]).
+//!
+//! A deployment is worked out from the project's files ([`settings`], [`names`], [`plan`]) and then
+//! made ([`deploy`]). [`Cloud`] is the whole; [`drive`] is what a demonstration or a test does to it.
+
+mod cloud;
+pub mod deploy;
+pub mod drive;
+pub mod eks;
+pub mod emulator;
+pub mod front;
+pub mod iam;
+pub mod identity;
+pub mod image;
+pub mod names;
+pub mod plan;
+pub mod refusal;
+pub mod registry;
+pub mod router;
+pub mod settings;
+
+pub use cloud::{Addresses, Cloud, Options};
+pub use drive::{Alert, Depths};
+pub use image::Findings;

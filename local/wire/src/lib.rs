@@ -15,4 +15,4 @@ pub use group::{ProcessGroup, tethered_group};
 pub use http::Method;
 pub use s3::S3Object;
 pub use seams::{Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused};
-pub use xml::text as xml_text;
+pub use xml::{text as xml_text, texts as xml_texts};

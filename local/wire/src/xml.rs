@@ -12,6 +12,18 @@ pub fn text(xml: &str, name: &str) -> Option<String> {
     Some(element.text().unwrap_or_default().to_owned())
 }
 
+/// Texts of all elements called `name`, in order; none when `xml` isn't XML.
+pub fn texts(xml: &str, name: &str) -> Vec<String> {
+    let Ok(document) = Document::parse(xml) else {
+        return Vec::new();
+    };
+    document
+        .descendants()
+        .filter(|node| node.tag_name().name() == name)
+        .map(|node| node.text().unwrap_or_default().to_owned())
+        .collect()
+}
+
 /// Text of `node`'s child called `name`.
 pub(crate) fn child<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
     node.children()

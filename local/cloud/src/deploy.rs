@@ -1,0 +1,316 @@
+//! Makes the plan so, by the calls that Terraform would make.
+
+use std::{fs, io::Write as _, path::Path};
+
+use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use futures::future::try_join_all;
+use local_wire::{CallError, Method, Wire};
+use serde_json::{Value, json};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::{
+    names::Place,
+    plan::{self, DEAD_LETTER_RETENTION_S, FunctionPlan, QueuePlan, RulePlan},
+    settings::Trigger,
+};
+
+const IAM: &str = "2010-05-08";
+const SNS: &str = "2010-03-31";
+
+/// What all functions share: buckets, bus, topic and inbox, SageMaker's role, repositories, cluster.
+pub async fn foundation(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    tokio::try_join!(
+        data_bucket(wire, place),
+        bucket(wire, place.artifacts_bucket()),
+        bus(wire, place),
+        alerts(wire, place),
+        execution_role(wire, place),
+        repositories(wire, place),
+        cluster(wire, place),
+    )?;
+    Ok(())
+}
+
+/// A function with its role, queues, rules and mapping. `binary` is its program.
+pub async fn function(wire: &Wire, plan: &FunctionPlan, binary: &Path) -> anyhow::Result<()> {
+    let build = async {
+        role(
+            wire,
+            &plan.name,
+            &plan::trust("lambda.amazonaws.com"),
+            Some(&plan.policy),
+        )
+        .await?;
+        create_function(wire, plan, binary).await
+    };
+    let feed = async {
+        queue(wire, &plan.dead_letters, None).await?;
+        queue(
+            wire,
+            &plan.queue,
+            Some((&plan.dead_letters.arn, plan.limits.max_receive_count)),
+        )
+        .await?;
+        try_join_all(plan.rules.iter().map(|rule| put_rule(wire, rule))).await
+    };
+    let (result, ()) = tokio::try_join!(async { feed.await.map(drop) }, build)?;
+    let () = result;
+    mapping(wire, plan).await
+}
+
+async fn bucket(wire: &Wire, name: String) -> anyhow::Result<()> {
+    let location = format!(
+        "<CreateBucketConfiguration><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+        wire.region()
+    );
+    // us-east-1 is S3's default and refuses to be named.
+    let body = if wire.region() == "us-east-1" {
+        String::new()
+    } else {
+        location
+    };
+    wire.rest("s3", Method::PUT, &format!("/{name}"), &[], body)
+        .await?;
+    Ok(())
+}
+
+async fn data_bucket(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    let name = place.data_bucket();
+    bucket(wire, name.clone()).await?;
+    let notify =
+        "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
+    let path = format!("/{name}?notification");
+    wire.rest("s3", Method::PUT, &path, &[], notify).await?;
+    Ok(())
+}
+
+async fn bus(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    let body = json!({"Name": place.event_bus()});
+    wire.json("events", "AWSEvents.CreateEventBus", body)
+        .await?;
+    Ok(())
+}
+
+/// The topic, and a queue that gets what a person's mailbox would.
+async fn alerts(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    let topic = place.alerts_topic_arn();
+    let name = topic.rsplit(':').next().unwrap_or_default();
+    let inbox = place.arn("sqs", place.alerts_inbox());
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": inbox,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }],
+    });
+    let body = json!({
+        "QueueName": place.alerts_inbox(),
+        "Attributes": {"Policy": policy.to_string()},
+    });
+    wire.json("sqs", "AmazonSQS.CreateQueue", body).await?;
+    wire.query("sns", SNS, "CreateTopic", &[("Name", name)])
+        .await?;
+    let params = [
+        ("TopicArn", topic.as_str()),
+        ("Protocol", "sqs"),
+        ("Endpoint", &inbox),
+    ];
+    wire.query("sns", SNS, "Subscribe", &params).await?;
+    Ok(())
+}
+
+/// What SageMaker's jobs and endpoints may do: read the data and their models, write their output,
+/// pull their images, log and measure.
+async fn execution_role(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    let buckets = [place.data_bucket(), place.artifacts_bucket()];
+    let arns = buckets.map(|bucket| format!("arn:aws:s3:::{bucket}"));
+    let objects = arns.clone().map(|arn| format!("{arn}/*"));
+    let repositories = place
+        .repositories()
+        .map(|name| place.arn("ecr", &format!("repository/{name}")));
+    let logs = place.arn("logs", "log-group:/aws/sagemaker/*");
+    let allow = |actions: Value, resources: Value| json!({"Effect": "Allow", "Action": actions, "Resource": resources});
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            allow(json!("s3:ListBucket"), json!(arns)),
+            allow(json!(["s3:GetObject", "s3:PutObject"]), json!(objects)),
+            allow(
+                json!(["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]),
+                json!(repositories),
+            ),
+            allow(json!(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]), json!(logs)),
+            allow(json!(["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]), json!("*")),
+        ],
+    });
+    role(
+        wire,
+        place.execution_role(),
+        &plan::trust("sagemaker.amazonaws.com"),
+        Some(&policy),
+    )
+    .await
+}
+
+/// A role with one inline policy, or none.
+async fn role(
+    wire: &Wire,
+    name: &str,
+    trust: &Value,
+    policy: Option<&Value>,
+) -> anyhow::Result<()> {
+    let trust = trust.to_string();
+    let params = [("RoleName", name), ("AssumeRolePolicyDocument", &trust)];
+    wire.query("iam", IAM, "CreateRole", &params).await?;
+    if let Some(policy) = policy {
+        let policy = policy.to_string();
+        let params = [
+            ("RoleName", name),
+            ("PolicyName", name),
+            ("PolicyDocument", &policy),
+        ];
+        wire.query("iam", IAM, "PutRolePolicy", &params).await?;
+    }
+    Ok(())
+}
+
+/// Tags are immutable but for `latest-*`; the registry's front holds them to it.
+async fn repositories(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    for name in place.repositories() {
+        let body = json!({
+            "repositoryName": name,
+            "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+            "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "latest-*"}],
+            "imageScanningConfiguration": {"scanOnPush": true},
+        });
+        wire.json(
+            "ecr",
+            "AmazonEC2ContainerRegistry_V20150921.CreateRepository",
+            body,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn cluster(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    let role_name = format!("{}-cluster", place.cluster_name());
+    role(wire, &role_name, &plan::trust("eks.amazonaws.com"), None).await?;
+    let body = json!({
+        "name": place.cluster_name(),
+        "roleArn": place.role_arn(&role_name),
+        "resourcesVpcConfig": {},
+        "accessConfig": {"authenticationMode": "API"},
+    });
+    let headers = [("content-type", "application/json")];
+    wire.rest("eks", Method::POST, "/clusters", &headers, body.to_string())
+        .await?;
+    Ok(())
+}
+
+async fn queue(wire: &Wire, queue: &QueuePlan, redrive: Option<(&str, u32)>) -> anyhow::Result<()> {
+    let mut attributes = json!({"VisibilityTimeout": queue.visibility_timeout_s.to_string()});
+    match redrive {
+        Some((target, most)) => {
+            let redrive = json!({"deadLetterTargetArn": target, "maxReceiveCount": most});
+            attributes["RedrivePolicy"] = json!(redrive.to_string());
+        }
+        None => {
+            attributes["MessageRetentionPeriod"] = json!(DEAD_LETTER_RETENTION_S.to_string());
+        }
+    }
+    if let Some(policy) = &queue.policy {
+        attributes["Policy"] = json!(policy.to_string());
+    }
+    let body = json!({"QueueName": queue.name, "Attributes": attributes});
+    wire.json("sqs", "AmazonSQS.CreateQueue", body).await?;
+    Ok(())
+}
+
+async fn put_rule(wire: &Wire, rule: &RulePlan) -> anyhow::Result<()> {
+    let mut body = json!({
+        "Name": rule.name,
+        "EventBusName": rule.bus(),
+        "Description": rule.description,
+        "State": "ENABLED",
+    });
+    match &rule.trigger {
+        Trigger::Pattern { pattern, .. } => body["EventPattern"] = json!(pattern.to_string()),
+        Trigger::Schedule(schedule) => body["ScheduleExpression"] = json!(schedule),
+    }
+    let context = || format!("rule {}", rule.name);
+    wire.json("events", "AWSEvents.PutRule", body)
+        .await
+        .with_context(context)?;
+    let body = json!({
+        "Rule": rule.name,
+        "EventBusName": rule.bus(),
+        "Targets": [{"Id": "queue", "Arn": rule.target}],
+    });
+    wire.json("events", "AWSEvents.PutTargets", body)
+        .await
+        .with_context(context)?;
+    Ok(())
+}
+
+async fn create_function(wire: &Wire, plan: &FunctionPlan, binary: &Path) -> anyhow::Result<()> {
+    let code = package(binary)?;
+    let body = json!({
+        "FunctionName": plan.name,
+        "Runtime": "provided.al2023",
+        "Handler": "bootstrap",
+        "Role": plan.role_arn,
+        "Code": {"ZipFile": BASE64.encode(code)},
+        "Timeout": plan.limits.timeout_s,
+        "MemorySize": plan.limits.memory_mb,
+        "Environment": {"Variables": plan.limits.environment},
+    });
+    let headers = [("content-type", "application/json")];
+    wire.rest(
+        "lambda",
+        Method::POST,
+        "/2015-03-31/functions",
+        &headers,
+        body.to_string(),
+    )
+    .await?;
+    Ok(())
+}
+
+/// A deployment package: the program as `bootstrap`. Stored, not compressed: it goes nowhere.
+fn package(binary: &Path) -> anyhow::Result<Vec<u8>> {
+    let program = fs::read(binary)
+        .with_context(|| format!("{}: is the function built?", binary.display()))?;
+    let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::with_capacity(
+        program.len() + 256,
+    )));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .unix_permissions(0o755);
+    zip.start_file("bootstrap", options)?;
+    zip.write_all(&program)?;
+    Ok(zip.finish()?.into_inner())
+}
+
+async fn mapping(wire: &Wire, plan: &FunctionPlan) -> anyhow::Result<()> {
+    let limits = &plan.limits;
+    let body = json!({
+        "FunctionName": plan.name,
+        "EventSourceArn": plan.queue.arn,
+        "BatchSize": limits.batch_size,
+        "MaximumBatchingWindowInSeconds": limits.batching_window_s,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": limits.concurrency},
+    });
+    let headers = [("content-type", "application/json")];
+    let path = "/2015-03-31/event-source-mappings";
+    let created: Result<_, CallError> = wire
+        .rest("lambda", Method::POST, path, &headers, body.to_string())
+        .await;
+    created.with_context(|| format!("mapping of {}", plan.name))?;
+    Ok(())
+}

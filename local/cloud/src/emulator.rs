@@ -1,0 +1,124 @@
+//! The emulator of AWS's services, as a process of its own.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use local_wire::{Credentials, ProcessGroup, Wire};
+
+use crate::names::Place;
+
+/// Longest the emulator may take to answer; it needs about 0.6 s.
+const START_LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
+/// Tries to start: the port that was free may be taken by another cloud that starts at the same time.
+const TRIES: u32 = 3;
+
+/// The emulator's root user.
+pub fn root_credentials() -> Credentials {
+    Credentials {
+        access_key_id: "test".to_owned(),
+        secret_access_key: "test".to_owned(),
+        session_token: None,
+    }
+}
+
+/// A running emulator; it and the functions it runs are killed when this value is dropped or this
+/// process dies.
+#[derive(Debug)]
+pub struct Emulator {
+    _group: ProcessGroup,
+    wire: Wire,
+}
+
+impl Emulator {
+    /// Starts it with its state and log below `state_dir` and waits until it answers.
+    pub async fn start(program: &Path, place: &Place, state_dir: &Path) -> anyhow::Result<Self> {
+        for folder in ["tmp", "state", "s3"] {
+            let folder = state_dir.join(folder);
+            fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        let mut failure = None;
+        for _ in 0..TRIES {
+            match Self::try_start(program, place, state_dir).await {
+                Ok(emulator) => return Ok(emulator),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| anyhow::anyhow!("not tried")))
+    }
+
+    async fn try_start(program: &Path, place: &Place, state_dir: &Path) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let log_path = state_dir.join("emulator.log");
+        let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
+        let group = ProcessGroup::start().context("a process group")?;
+        let mut process = group
+            .command(program)
+            // The functions inherit the emulator's environment: nothing of ours may leak into them.
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("BIND_HOST", "127.0.0.1")
+            // What queue addresses start with.
+            .env("MINISTACK_HOST", "127.0.0.1")
+            .env("MINISTACK_REGION", &place.region)
+            .env("MINISTACK_ACCOUNT_ID", &place.account)
+            .env("AUTH", "true")
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("SFTP_ENABLED", "0")
+            // Without it functions wouldn't find the emulator.
+            .env("AWS_ENDPOINT_URL", &endpoint)
+            .env("TMPDIR", state_dir.join("tmp"))
+            .env("STATE_DIR", state_dir.join("state"))
+            .env("S3_DATA_DIR", state_dir.join("s3"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{}: is it installed? (`make` does)", program.display()))?;
+        let health = format!("{endpoint}/_ministack/health");
+        let client = reqwest::Client::new();
+        let deadline = Instant::now() + START_LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = process.try_wait()? {
+                bail!(
+                    "the emulator ended with {status}; see {}",
+                    log_path.display()
+                );
+            }
+            if let Ok(answer) = client.get(&health).send().await
+                && answer.status().is_success()
+            {
+                let wire = Wire::new(&endpoint, &place.region, root_credentials());
+                return Ok(Self {
+                    _group: group,
+                    wire,
+                });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        bail!("the emulator doesn't answer; see {}", log_path.display())
+    }
+
+    /// Calls as its root user.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+}
+
+/// The emulator's program: `MINISTACK`, or what `make` installs below the project's root.
+pub fn program(project_root: &Path) -> PathBuf {
+    std::env::var_os("MINISTACK")
+        .map_or_else(|| project_root.join(".venv/bin/ministack"), PathBuf::from)
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

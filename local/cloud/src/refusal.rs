@@ -1,0 +1,218 @@
+//! What AWS would refuse, or silently not do, and the emulator lets pass: refused before anything
+//! is deployed.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{
+    iam::{Policy, Request, Verdict, evaluate},
+    plan::{FunctionPlan, RulePlan},
+};
+
+/// One thing that wouldn't work on AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The function it is about, as the project calls it.
+    pub function: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.function, self.reason)
+    }
+}
+
+/// What the mapping's poller does with the function's role.
+const POLLER_ACTIONS: [&str; 3] = [
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+];
+
+/// Variables that Lambda sets itself and refuses to take.
+const RESERVED_VARIABLES: [&str; 16] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+];
+
+/// Lambda's limit on a function's variables, names and values, bytes.
+const ENVIRONMENT_BYTES: usize = 4096;
+/// IAM's limit on a role's inline policies, characters without white space.
+const POLICY_CHARACTERS: usize = 10_240;
+
+/// All that AWS would refuse of these functions.
+pub fn refusals(plans: &[FunctionPlan]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for plan in plans {
+        let mut check = Check {
+            plan,
+            refusals: &mut refusals,
+        };
+        check.names();
+        check.limits();
+        check.environment();
+        check.policy();
+        check.queue();
+    }
+    refusals
+}
+
+struct Check<'a> {
+    plan: &'a FunctionPlan,
+    refusals: &'a mut Vec<Refusal>,
+}
+
+impl Check<'_> {
+    fn refuse_if(&mut self, refuse: bool, reason: impl FnOnce() -> String) {
+        if refuse {
+            let function = self.plan.key.clone();
+            self.refusals.push(Refusal {
+                function,
+                reason: reason(),
+            });
+        }
+    }
+
+    fn names(&mut self) {
+        let plan = self.plan;
+        let rules = plan.rules.iter().map(|rule| ("rule", &rule.name, 64));
+        for (what, name, most) in [
+            ("function", &plan.name, 64),
+            ("role", &plan.name, 64),
+            ("queue", &plan.queue.name, 80),
+            ("queue", &plan.dead_letters.name, 80),
+        ]
+        .into_iter()
+        .chain(rules)
+        {
+            let length = name.len();
+            self.refuse_if(length > most, || {
+                format!("{what} name {name} has {length} characters, more than {most}")
+            });
+        }
+    }
+
+    fn limits(&mut self) {
+        let limits = &self.plan.limits;
+        for (what, value, least, most) in [
+            ("memory_mb", limits.memory_mb, 128, 10_240),
+            ("timeout_s", limits.timeout_s, 1, 900),
+            ("batch_size", limits.batch_size, 1, 10_000),
+            ("batching_window_s", limits.batching_window_s, 0, 300),
+            ("max_receive_count", limits.max_receive_count, 1, 1000),
+            ("concurrency", limits.concurrency, 2, 1000),
+        ] {
+            self.refuse_if(!(least..=most).contains(&value), || {
+                format!("{what} is {value}, outside {least} to {most}")
+            });
+        }
+        self.refuse_if(
+            limits.batch_size > 10 && limits.batching_window_s == 0,
+            || {
+                format!(
+                    "a batch of {} messages needs a batching window of at least 1 s",
+                    limits.batch_size
+                )
+            },
+        );
+    }
+
+    fn environment(&mut self) {
+        let environment = &self.plan.limits.environment;
+        for name in RESERVED_VARIABLES {
+            self.refuse_if(environment.contains_key(name), || {
+                format!("environment variable {name} is reserved")
+            });
+        }
+        let bytes: usize = environment
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        self.refuse_if(bytes > ENVIRONMENT_BYTES, || {
+            format!("environment variables take {bytes} bytes, more than {ENVIRONMENT_BYTES}")
+        });
+    }
+
+    fn policy(&mut self) {
+        let text = self.plan.policy.to_string();
+        let characters = text.chars().filter(|c| !c.is_whitespace()).count();
+        self.refuse_if(characters > POLICY_CHARACTERS, || {
+            format!("its policy has {characters} characters, more than {POLICY_CHARACTERS}")
+        });
+        let policy = match Policy::parse(&self.plan.policy) {
+            Ok(policy) => policy,
+            Err(error) => return self.refuse_if(true, || format!("its policy: {error}")),
+        };
+        for (action, resources) in policy.allowed() {
+            self.refuse_if(action.contains(['*', '?']), || {
+                format!("its policy allows {action}: name the actions")
+            });
+            let any = resources.iter().any(|resource| resource == "*");
+            self.refuse_if(any && action.eq_ignore_ascii_case("iam:PassRole"), || {
+                "its policy allows to pass any role".to_owned()
+            });
+        }
+        for action in POLLER_ACTIONS {
+            let context = BTreeMap::new();
+            let resource = &self.plan.queue.arn;
+            let request = Request {
+                action,
+                resource,
+                context: &context,
+            };
+            self.refuse_if(evaluate([&policy], &request) != Verdict::Allowed, || {
+                format!("its role may not {action} on {resource}: the mapping can't poll")
+            });
+        }
+    }
+
+    fn queue(&mut self) {
+        let plan = self.plan;
+        let (timeout, visibility) = (plan.limits.timeout_s, plan.queue.visibility_timeout_s);
+        self.refuse_if(timeout > visibility, || {
+            format!("its timeout of {timeout} s is longer than its queue's visibility timeout of {visibility} s")
+        });
+        self.refuse_if(plan.rules.is_empty(), || "no rule wakes it".to_owned());
+        let policy = match plan.queue.policy.as_ref().map(Policy::parse).transpose() {
+            Ok(policy) => policy,
+            Err(error) => return self.refuse_if(true, || format!("its queue's policy: {error}")),
+        };
+        for rule in &plan.rules {
+            self.refuse_if(rule.target != plan.queue.arn, || {
+                format!(
+                    "rule {} has the target {}, not its queue",
+                    rule.name, rule.target
+                )
+            });
+            let allowed = policy.as_ref().is_some_and(|policy| admits(policy, rule));
+            self.refuse_if(!allowed, || {
+                format!("its queue has no policy that lets rule {} send", rule.name)
+            });
+        }
+    }
+}
+
+fn admits(policy: &Policy, rule: &RulePlan) -> bool {
+    let context = BTreeMap::from([("aws:sourcearn".to_owned(), rule.arn.clone())]);
+    let request = Request {
+        action: "sqs:SendMessage",
+        resource: &rule.target,
+        context: &context,
+    };
+    policy.allows_service("events.amazonaws.com", &request)
+}

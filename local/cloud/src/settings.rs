@@ -1,0 +1,391 @@
+//! What is deployed, as the project's files say. Terraform reads the same files.
+//!
+//! - `infra/functions.json`: [`FunctionsFile`];
+//! - `infra/policies/{function}.json`: the function's IAM policy document;
+//! - `events/patterns/{function}.json`: [`PatternsFile`], what wakes the function.
+//!
+//! Every string of them may use the names of [`crate::names`]; a field that isn't described here is
+//! an error, so that a slip of the pen doesn't deploy a default.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::names::{NameError, Names};
+
+/// Why the files can't be used. Each names its file.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file can't be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file isn't JSON of the described shape.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A `${…}` is unknown or unclosed.
+    #[error("{}: {source}", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// Which one.
+        source: NameError,
+    },
+    /// A rule that is neither a pattern's nor a schedule's.
+    #[error("{}: rule {rule}: {reason}", path.display())]
+    Rule {
+        /// The file.
+        path: PathBuf,
+        /// The rule's name.
+        rule: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+/// `infra/functions.json`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionsFile {
+    /// What holds for each function that doesn't say otherwise.
+    pub defaults: Limits,
+    /// The functions, by name: crate, function, policy, pattern and Terraform key are called the same.
+    pub functions: BTreeMap<String, Overrides>,
+}
+
+/// How a function runs and how its queue feeds it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Memory, MB; AWS gives CPU in proportion.
+    pub memory_mb: u32,
+    /// Longest invocation, seconds. The queue's visibility timeout follows from it.
+    pub timeout_s: u32,
+    /// Most messages of one invocation.
+    pub batch_size: u32,
+    /// How long a batch may be waited for, seconds.
+    #[serde(default)]
+    pub batching_window_s: u32,
+    /// Receives after which a message goes to the dead-letter queue. A message that waits by coming
+    /// back is received each time, so this lies above the longest wait.
+    pub max_receive_count: u32,
+    /// Most invocations at once: the mapping's maximum concurrency, 2 to 1000.
+    pub concurrency: u32,
+    /// Environment variables.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A function's own limits; what it leaves out is the defaults'. `environment` is added to theirs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Overrides {
+    memory_mb: Option<u32>,
+    timeout_s: Option<u32>,
+    batch_size: Option<u32>,
+    batching_window_s: Option<u32>,
+    max_receive_count: Option<u32>,
+    concurrency: Option<u32>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Overrides {
+    fn over(&self, defaults: &Limits) -> Limits {
+        let mut environment = defaults.environment.clone();
+        environment.extend(self.environment.clone());
+        Limits {
+            memory_mb: self.memory_mb.unwrap_or(defaults.memory_mb),
+            timeout_s: self.timeout_s.unwrap_or(defaults.timeout_s),
+            batch_size: self.batch_size.unwrap_or(defaults.batch_size),
+            batching_window_s: self.batching_window_s.unwrap_or(defaults.batching_window_s),
+            max_receive_count: self.max_receive_count.unwrap_or(defaults.max_receive_count),
+            concurrency: self.concurrency.unwrap_or(defaults.concurrency),
+            environment,
+        }
+    }
+}
+
+/// `events/patterns/{function}.json`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatternsFile {
+    /// The rules that wake the function, by name.
+    pub rules: BTreeMap<String, RuleSettings>,
+}
+
+/// A rule: either `bus` and `pattern`, or `schedule`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSettings {
+    /// What the rule is for.
+    pub description: String,
+    /// `default` for AWS's events, `${event_bus}` for ours.
+    pub bus: Option<String>,
+    /// EventBridge pattern.
+    pub pattern: Option<Value>,
+    /// `cron(…)` or `rate(…)`, in UTC.
+    pub schedule: Option<String>,
+}
+
+/// When a rule fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// On events that match.
+    Pattern {
+        /// Bus the events are on.
+        bus: String,
+        /// EventBridge pattern.
+        pattern: Value,
+    },
+    /// On time, by an event of the default bus.
+    Schedule(String),
+}
+
+impl RuleSettings {
+    fn trigger(self) -> Result<Trigger, &'static str> {
+        match (self.bus, self.pattern, self.schedule) {
+            (Some(bus), Some(pattern), None) => Ok(Trigger::Pattern { bus, pattern }),
+            (None, None, Some(schedule)) => Ok(Trigger::Schedule(schedule)),
+            (None, Some(_), None) => Err("a pattern needs its bus"),
+            (Some(_), None, Some(_)) => Err("schedules are on the default bus: leave bus out"),
+            (_, None, None) => Err("needs a pattern or a schedule"),
+            (_, Some(_), Some(_)) => Err("has both a pattern and a schedule"),
+        }
+    }
+}
+
+/// All a function's files say, with the names filled.
+#[derive(Debug, Clone)]
+pub struct FunctionSettings {
+    /// How it runs.
+    pub limits: Limits,
+    /// Its role's policy document.
+    pub policy: Value,
+    /// What wakes it, with the description, by the rule's name.
+    pub rules: BTreeMap<String, (String, Trigger)>,
+}
+
+/// The project's files, read; names are filled for each function by [`Settings::function`].
+#[derive(Debug)]
+pub struct Settings {
+    root: PathBuf,
+    defaults: Limits,
+    functions: BTreeMap<String, Overrides>,
+}
+
+impl Settings {
+    /// Reads `infra/functions.json` below `root`. Names in its `defaults` and `functions` stay as
+    /// they are until a function's values are known.
+    pub fn read(root: &Path) -> Result<Self, SettingsError> {
+        let path = root.join("infra/functions.json");
+        let file: FunctionsFile = parse(&path, read(&path)?)?;
+        Ok(Self {
+            root: root.to_owned(),
+            defaults: file.defaults,
+            functions: file.functions,
+        })
+    }
+
+    /// Names of the functions, in order.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.functions.keys().map(String::as_str)
+    }
+
+    /// One function's settings, policy and rules; `names` hold its own names too.
+    pub fn function(&self, name: &str, names: &Names) -> Result<FunctionSettings, SettingsError> {
+        let overrides = self.functions.get(name).cloned().unwrap_or_default();
+        let mut limits = overrides.over(&self.defaults);
+        let path = self.root.join("infra/functions.json");
+        for value in limits.environment.values_mut() {
+            *value = names
+                .fill_text(value)
+                .map_err(|source| SettingsError::Name {
+                    path: path.clone(),
+                    source,
+                })?;
+        }
+        let policy = self.root.join(format!("infra/policies/{name}.json"));
+        let patterns = self.root.join(format!("events/patterns/{name}.json"));
+        Ok(FunctionSettings {
+            limits,
+            policy: filled(&policy, names)?,
+            rules: rules(&patterns, names)?,
+        })
+    }
+}
+
+fn rules(path: &Path, names: &Names) -> Result<BTreeMap<String, (String, Trigger)>, SettingsError> {
+    let file: PatternsFile = parse(path, filled(path, names)?)?;
+    let mut rules = BTreeMap::new();
+    for (name, settings) in file.rules {
+        let description = settings.description.clone();
+        let trigger = settings.trigger().map_err(|reason| SettingsError::Rule {
+            path: path.to_owned(),
+            rule: name.clone(),
+            reason,
+        })?;
+        rules.insert(name, (description, trigger));
+    }
+    Ok(rules)
+}
+
+fn read(path: &Path) -> Result<Value, SettingsError> {
+    let text = fs::read(path).map_err(|source| SettingsError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&text).map_err(|source| SettingsError::Parse {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn filled(path: &Path, names: &Names) -> Result<Value, SettingsError> {
+    names
+        .fill(&read(path)?)
+        .map_err(|source| SettingsError::Name {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T, SettingsError> {
+    serde_json::from_value(value).map_err(|source| SettingsError::Parse {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::{Value, json};
+
+    use super::{Settings, SettingsError, Trigger};
+    use crate::names::{Names, Place};
+
+    fn project(functions: &Value, policy: &Value, patterns: &Value) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("infra/policies")).unwrap();
+        fs::create_dir_all(root.path().join("events/patterns")).unwrap();
+        for (path, value) in [
+            ("infra/functions.json", functions),
+            ("infra/policies/f.json", policy),
+            ("events/patterns/f.json", patterns),
+        ] {
+            fs::write(root.path().join(path), value.to_string()).unwrap();
+        }
+        root
+    }
+
+    fn names() -> Names {
+        let place = Place {
+            environment: "dev".to_owned(),
+            region: "r".to_owned(),
+            account: "1".to_owned(),
+        };
+        place.names("http://x")
+    }
+
+    fn functions() -> Value {
+        json!({
+            "defaults": {"memory_mb": 128, "timeout_s": 30, "batch_size": 10,
+                "max_receive_count": 5, "concurrency": 10, "environment": {"A": "${region}", "B": "b"}},
+            "functions": {"f": {"timeout_s": 60, "environment": {"B": "${environment}"}}},
+        })
+    }
+
+    fn patterns() -> Value {
+        json!({"rules": {
+            "uploads": {"description": "d", "bus": "${event_bus}", "pattern": {"source": ["s"]}},
+            "weekly": {"description": "w", "schedule": "cron(0 2 ? * MON *)"},
+        }})
+    }
+
+    #[test]
+    fn a_functions_own_settings_win_and_names_are_filled() {
+        let root = project(&functions(), &json!({"a": "${account}"}), &patterns());
+        let settings = Settings::read(root.path()).unwrap();
+        let function = settings.function("f", &names()).unwrap();
+        assert_eq!(function.limits.timeout_s, 60);
+        assert_eq!(function.limits.memory_mb, 128);
+        assert_eq!(function.limits.batching_window_s, 0);
+        assert_eq!(function.limits.environment["A"], "r");
+        assert_eq!(function.limits.environment["B"], "dev");
+        assert_eq!(function.policy, json!({"a": "1"}));
+        let bus = "retail-forecast-dev".to_owned();
+        let pattern = json!({"source": ["s"]});
+        assert_eq!(
+            function.rules["uploads"].1,
+            Trigger::Pattern { bus, pattern }
+        );
+        let schedule = "cron(0 2 ? * MON *)".to_owned();
+        assert_eq!(function.rules["weekly"].1, Trigger::Schedule(schedule));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_its_file() {
+        for (file, root) in [
+            (
+                "policies/f.json",
+                project(&functions(), &json!("${x}"), &patterns()),
+            ),
+            (
+                "patterns/f.json",
+                project(&functions(), &json!({}), &json!({"rules": {"${x}": 1}})),
+            ),
+        ] {
+            let settings = Settings::read(root.path()).unwrap();
+            let error = settings.function("f", &names()).unwrap_err().to_string();
+            assert!(error.contains(file) && error.contains("${x}"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error() {
+        let mut misspelt = functions();
+        misspelt["functions"]["f"]["timeout"] = json!(3);
+        let root = project(&misspelt, &json!({}), &patterns());
+        let error = Settings::read(root.path()).unwrap_err();
+        assert!(matches!(error, SettingsError::Parse { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_rule_has_one_trigger() {
+        for (rule, reason) in [
+            (json!({"description": ""}), "needs a pattern or a schedule"),
+            (json!({"description": "", "pattern": {}}), "needs its bus"),
+            (
+                json!({"description": "", "bus": "default", "schedule": "rate(1 day)"}),
+                "default bus",
+            ),
+            (
+                json!({"description": "", "bus": "b", "pattern": {}, "schedule": "s"}),
+                "both",
+            ),
+        ] {
+            let root = project(&functions(), &json!({}), &json!({"rules": {"r": rule}}));
+            let settings = Settings::read(root.path()).unwrap();
+            let error = settings.function("f", &names()).unwrap_err().to_string();
+            assert!(
+                error.contains(reason) && error.contains("rule r"),
+                "{error}"
+            );
+        }
+    }
+}
