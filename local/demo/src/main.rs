@@ -1,0 +1,237 @@
+//! `make demo`: real data through the unmodified Lambda binaries, on this machine.
+
+mod data;
+mod inventory;
+mod report;
+mod scenes;
+mod screen;
+mod tap;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::Parser;
+use local_cloud::{Cloud, Findings, Options};
+use local_wire::ImageSpec;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    data::Uploads,
+    report::{Report, SceneReport},
+    scenes::{Seen, Stage},
+    screen::Screen,
+    tap::Tap,
+};
+
+/// Watch data become a verified release.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// A CSV file of sales, plain or gzip; generated data when left out.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Leave the cloud up afterwards, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+    /// Root of the project.
+    #[arg(long, default_value = ".")]
+    project_root: PathBuf,
+    /// Folder of the report.
+    #[arg(long, default_value = "target/demo")]
+    output: PathBuf,
+}
+
+/// Titles, and what has to be seen.
+const SCENES: [(&str, &str); 5] = [
+    (
+        "A first upload becomes a verified release",
+        "validated, trained, judged first-model, registered, deployed, verified; the service predicts",
+    ),
+    (
+        "More data: challenger against champion",
+        "both scored on the very same rows; replaced or kept, with the numbers",
+    ),
+    (
+        "Broken uploads",
+        "a missing column, a negative sale and a repeated key are refused with row numbers; nothing is trained",
+    ),
+    (
+        "Every event of scene 1, delivered again",
+        "nothing new is made",
+    ),
+    (
+        "The weekly check, Monday 02:00 UTC",
+        "keep, retrain or no-data, with the reason",
+    ),
+];
+
+/// What the demonstration sets otherwise than a deployment on AWS.
+const SETTINGS: &str = "verify-release looks again after 1 s instead of 10 s";
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    tokio::select! {
+        ended = run(&arguments) => match ended {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("demo: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        // Dropping the cloud stops everything that it started.
+        _ = tokio::signal::ctrl_c() => ExitCode::from(130),
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let screen = Screen::new();
+    let uploads = match &arguments.data {
+        Some(path) => Uploads::read(path)?,
+        None => Uploads::generated()?,
+    };
+    screen.line(&format!("Data   {}", uploads.origin));
+    screen.line(&format!("Note   {SETTINGS}; all else is as deployed"));
+    let state = tempfile::tempdir().context("a folder for the cloud's state")?;
+    let bins = std::env::current_exe()?
+        .parent()
+        .context("the program's folder")?
+        .to_owned();
+    let starting = screen.stage("cloud started");
+    let mut options = Options::new(&arguments.project_root, state.path(), &bins);
+    options.overrides = BTreeMap::from([(
+        "verify-release".to_owned(),
+        BTreeMap::from([("LOOK_AGAIN_S".to_owned(), "1".to_owned())]),
+    )]);
+    let cloud = Cloud::start(options).await?;
+    let mut tap = Tap::open(&cloud).await?;
+    push_images(&cloud, &bins).await?;
+    starting.done(&format!(
+        "{} functions, each with its own role, queue and rules",
+        cloud.functions().count()
+    ));
+
+    let report = play(&cloud, &mut tap, &screen, &uploads).await;
+    let path = arguments.output.join("report.json");
+    report.write(&path)?;
+    let verdict = if report.passed {
+        "every scene ended as told"
+    } else {
+        "NOT every scene ended as told"
+    };
+    screen.line(&format!(
+        "\n{verdict} ({:.0} s); report: {}",
+        report.seconds,
+        path.display()
+    ));
+    if arguments.keep {
+        stay(&cloud, &screen).await?;
+    }
+    cloud.stop().await;
+    Ok(report.passed)
+}
+
+async fn push_images(cloud: &Cloud, bins: &Path) -> anyhow::Result<()> {
+    let tag = format!("latest-{}", cloud.place().environment);
+    let image = |train: bool| ImageSpec {
+        train: train.then(|| bins.join("train")),
+        serve: (!train).then(|| bins.join("serve")),
+        environment: BTreeMap::new(),
+    };
+    cloud
+        .push_image(
+            "retail-forecast-train",
+            &[&tag, "build-1"],
+            &image(true),
+            &Findings::new(),
+        )
+        .await?;
+    cloud
+        .push_image(
+            "retail-forecast-infer",
+            &[&tag, "build-1"],
+            &image(false),
+            &Findings::new(),
+        )
+        .await?;
+    Ok(())
+}
+
+async fn play(cloud: &Cloud, tap: &mut Tap, screen: &Screen, uploads: &Uploads) -> Report {
+    let began = Instant::now();
+    let mut scenes = vec![];
+    let mut first_scene = vec![];
+    for (index, (title, expected)) in SCENES.iter().enumerate() {
+        let number = index + 1;
+        screen.scene(number, title);
+        let started = Instant::now();
+        let mut stage = Stage {
+            cloud,
+            tap,
+            screen,
+            uploads,
+        };
+        let seen: Seen = match number {
+            1 => {
+                let seen = stage.first_release().await;
+                first_scene.clone_from(&stage.tap.seen);
+                seen
+            }
+            2 => stage.challenger().await,
+            3 => stage.broken_uploads().await,
+            4 => stage.redelivery(&first_scene).await,
+            _ => stage.weekly_check().await,
+        };
+        let (passed, seen) = match seen {
+            Ok(seen) => (true, seen),
+            Err(error) => {
+                screen.line(&format!("  ✗ expected: {expected}\n    seen: {error:#}"));
+                (false, vec![format!("{error:#}")])
+            }
+        };
+        scenes.push(SceneReport {
+            scene: number,
+            title: (*title).to_owned(),
+            expected: (*expected).to_owned(),
+            seen,
+            passed,
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        if !passed && number == 1 {
+            break;
+        }
+    }
+    Report {
+        schema: 1,
+        data: uploads.origin.clone(),
+        settings: SETTINGS.to_owned(),
+        passed: scenes.len() == SCENES.len() && scenes.iter().all(|scene| scene.passed),
+        seconds: began.elapsed().as_secs_f64(),
+        scenes,
+    }
+}
+
+async fn stay(cloud: &Cloud, screen: &Screen) -> anyhow::Result<()> {
+    let addresses = cloud.addresses();
+    screen.line("\nThe cloud stays up until Ctrl-C:");
+    for (name, address) in [
+        ("AWS", &addresses.aws),
+        ("SageMaker", &addresses.sagemaker),
+        ("ECR", &addresses.ecr),
+        ("EKS", &addresses.eks),
+        ("forecasting API", &addresses.service),
+    ] {
+        screen.line(&format!("  {name:<16} {address}"));
+    }
+    tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
+}

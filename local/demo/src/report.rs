@@ -1,0 +1,42 @@
+//! `report.json`: for each scene what was expected and what was seen.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+/// The whole demonstration.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) schema: u32,
+    /// Where the data came from.
+    pub(crate) data: String,
+    /// What differs from a deployment on AWS.
+    pub(crate) settings: String,
+    pub(crate) passed: bool,
+    /// Seconds of all scenes, without the start of the cloud.
+    pub(crate) seconds: f64,
+    pub(crate) scenes: Vec<SceneReport>,
+}
+
+/// One scene.
+#[derive(Debug, Serialize)]
+pub(crate) struct SceneReport {
+    pub(crate) scene: usize,
+    pub(crate) title: String,
+    pub(crate) expected: String,
+    pub(crate) seen: Vec<String>,
+    pub(crate) passed: bool,
+    pub(crate) seconds: f64,
+}
+
+impl Report {
+    /// Writes the report, and the folder when it is missing.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
+        fs::write(path, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("writing {}", path.display()))
+    }
+}

@@ -1,0 +1,236 @@
+//! The functions behind their queues: events are routed, delivered at least once, and come back
+//! when a handler waits or fails.
+
+use std::{collections::VecDeque, future::Future, pin::pin, task::{Context, Poll, Waker}, time::Duration};
+
+use domain::{Class, Result, Step, settings::Settings};
+use events::Received;
+use memory::{ACCOUNT, ARTIFACTS_BUCKET, DATA_BUCKET, REGION, World};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::Routes;
+
+/// A message in a function's queue.
+#[derive(Debug, Clone)]
+struct Message {
+    function: String,
+    envelope: Value,
+    /// Virtual seconds until it is visible.
+    hidden: Duration,
+    received: u32,
+}
+
+/// The pipeline.
+pub struct Pipeline {
+    /// The world that the functions act on.
+    pub world: World,
+    routes: Routes,
+    queue: VecDeque<Message>,
+    /// What each invocation decided: function and decision.
+    pub decisions: Vec<(String, Value)>,
+    /// Messages that were refused for good: function and reason.
+    pub dead_letters: Vec<(String, String)>,
+    /// Events that were delivered, oldest first.
+    pub delivered: Vec<Value>,
+    config: Configs,
+}
+
+/// The functions' settings, as `infra/functions.json` has them.
+struct Configs {
+    validate: validate_dataset::Config,
+    training: start_training::Config,
+    evaluation: start_evaluation::Config,
+    judge: judge_model::Config,
+    register: register_model::Config,
+    deploy: deploy_release::Config,
+    verify: verify_release::Config,
+    check: check_model::Config,
+    notify: notify::Config,
+}
+
+/// How often a message may come back before the story is stuck.
+const MOST_RECEIVES: u32 = 200;
+
+impl Pipeline {
+    /// All functions on a world, with the settings of the project.
+    ///
+    /// # Panics
+    /// When the project's settings don't fit the functions: this is test support.
+    #[allow(clippy::unwrap_used)]
+    pub fn new(world: World) -> Self {
+        let config = Configs {
+            validate: validate_dataset::Config::read(&settings("validate-dataset")).unwrap(),
+            training: start_training::Config::read(&settings("start-training")).unwrap(),
+            evaluation: start_evaluation::Config::read(&settings("start-evaluation")).unwrap(),
+            judge: judge_model::Config::read(&settings("judge-model")).unwrap(),
+            register: register_model::Config::read(&settings("register-model")).unwrap(),
+            deploy: deploy_release::Config::read(&settings("deploy-release")).unwrap(),
+            verify: verify_release::Config::read(&settings("verify-release")).unwrap(),
+            check: check_model::Config::read(&settings("check-model")).unwrap(),
+            notify: notify::Config::read(&settings("notify")).unwrap(),
+        };
+        Self {
+            world,
+            routes: Routes::read(),
+            queue: VecDeque::new(),
+            decisions: vec![],
+            dead_letters: vec![],
+            delivered: vec![],
+            config,
+        }
+    }
+
+    /// Takes an event to each function whose rule matches it.
+    pub fn deliver(&mut self, envelope: &Value) {
+        self.delivered.push(envelope.clone());
+        for function in self.routes.functions(envelope) {
+            let message = Message { function, envelope: envelope.clone(), hidden: Duration::ZERO, received: 0 };
+            self.queue.push_back(message);
+        }
+    }
+
+    /// Runs until nothing moves: every message handled, every service at rest.
+    ///
+    /// # Panics
+    /// When a message comes back for ever.
+    pub fn settle(&mut self) {
+        loop {
+            while let Some(at) = self.queue.iter().position(|message| message.hidden.is_zero()) {
+                self.step(at);
+            }
+            let events = self.world.run_services();
+            let quiet = events.is_empty();
+            for event in &events {
+                self.deliver(event);
+            }
+            if quiet && !self.wake() {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass until the next hidden message is visible; false when none is.
+    fn wake(&mut self) -> bool {
+        let Some(shortest) = self.queue.iter().map(|message| message.hidden).min() else {
+            return false;
+        };
+        self.world.advance(shortest);
+        for message in &mut self.queue {
+            message.hidden = message.hidden.saturating_sub(shortest);
+        }
+        true
+    }
+
+    fn step(&mut self, at: usize) {
+        let Some(mut message) = self.queue.remove(at) else {
+            return;
+        };
+        message.received += 1;
+        assert!(message.received < MOST_RECEIVES, "{} comes back for ever: {}", message.function, message.envelope);
+        let answer = Received::from_value(message.envelope.clone()).and_then(|received| self.invoke(&message.function, received));
+        self.world.revive();
+        match answer {
+            Ok(Step::Done(decision)) => self.decisions.push((message.function, decision)),
+            Ok(Step::Wait { after, decision }) => {
+                self.decisions.push((message.function.clone(), decision));
+                message.hidden = after.max(Duration::from_secs(1));
+                self.queue.push_back(message);
+            }
+            Err(error) if error.class() == Class::Transient => {
+                message.hidden = Duration::from_secs(2);
+                self.queue.push_back(message);
+            }
+            Err(error) => self.dead_letters.push((message.function, error.chain())),
+        }
+        // What was announced before a crash is on the bus all the same.
+        for event in self.world.drain_announcements() {
+            self.deliver(&event);
+        }
+    }
+
+    fn invoke(&self, function: &str, received: Received) -> Result<Step<Value>> {
+        let (world, config) = (&self.world, &self.config);
+        match function {
+            "validate-dataset" => {
+                let ports = validate_dataset::Ports { store: world, bus: world };
+                shown(ready(validate_dataset::handle(&config.validate, &ports, received)))
+            }
+            "start-training" => shown(ready(start_training::handle(&config.training, world, world, received))),
+            "start-evaluation" => {
+                let ports = start_evaluation::Ports { store: world, jobs: world, images: world, bus: world };
+                shown(ready(start_evaluation::handle(&config.evaluation, &ports, received)))
+            }
+            "judge-model" => {
+                let ports = judge_model::Ports { store: world, transforms: world, bus: world };
+                shown(ready(judge_model::handle(&config.judge, &ports, received)))
+            }
+            "register-model" => shown(ready(register_model::handle(&config.register, world, world, world, received))),
+            "deploy-release" => {
+                let ports =
+                    deploy_release::Ports { store: world, sagemaker: world, images: world, cluster: world, bus: world, clock: world };
+                shown(ready(deploy_release::handle(&config.deploy, &ports, received)))
+            }
+            "verify-release" => {
+                let ports =
+                    verify_release::Ports { store: world, endpoints: world, cluster: world, api: world, bus: world, clock: world };
+                shown(ready(verify_release::handle(&config.verify, &ports, received)))
+            }
+            "check-model" => {
+                let ports = check_model::Ports { store: world, transforms: world, bus: world };
+                shown(ready(check_model::handle(&config.check, &ports, received)))
+            }
+            "notify" => shown(ready(notify::handle(&config.notify, world, world, received))),
+            other => Err(domain::Error::permanent(format!("no function `{other}`"))),
+        }
+    }
+
+    /// Kinds of decisions of a function, oldest first.
+    pub fn decided(&self, function: &str) -> Vec<String> {
+        let decisions = self.decisions.iter().filter(|(name, _)| name == function).map(|(_, decision)| decision);
+        decisions.filter_map(|decision| decision["decision"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+fn shown<D: Serialize>(step: Result<Step<D>>) -> Result<Step<Value>> {
+    let value = |decision: &D| serde_json::to_value(decision).unwrap_or_else(|error| json!(error.to_string()));
+    Ok(match step? {
+        Step::Done(decision) => Step::Done(value(&decision)),
+        Step::Wait { after, decision } => Step::Wait { after, decision: value(&decision) },
+    })
+}
+
+/// The world in memory never waits, so one poll is enough.
+#[allow(clippy::panic)]
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a port of the world in memory waited"),
+    }
+}
+
+/// A function's variables in `infra/functions.json`, with the names that its values may use.
+#[allow(clippy::unwrap_used)]
+fn settings(function: &str) -> Settings {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/functions.json");
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let variables = |value: &Value| {
+        let object = value["environment"].as_object().cloned().unwrap_or_default();
+        object.into_iter().map(|(name, value)| (name, filled(value.as_str().unwrap_or_default()))).collect::<Vec<_>>()
+    };
+    Settings::new(variables(&file["defaults"]).into_iter().chain(variables(&file["functions"][function])))
+}
+
+fn filled(text: &str) -> String {
+    let text = text
+        .replace("${environment}", "dev")
+        .replace("${artifacts_bucket}", ARTIFACTS_BUCKET)
+        .replace("${data_bucket}", DATA_BUCKET)
+        .replace("${model_package_group}", "retail-forecast-models")
+        .replace("${infer_repository}", "retail-forecast-infer")
+        .replace("${endpoint_name}", "retail-forecast-dev")
+        .replace("${account}", ACCOUNT)
+        .replace("${region}", REGION);
+    // What is left names places that the world in memory doesn't have.
+    if text.contains("${") { "unused".to_owned() } else { text }
+}
