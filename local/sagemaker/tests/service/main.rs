@@ -1,0 +1,9 @@
+//! The stand-in over its wire: real HTTP, real processes, a folder for S3.
+
+mod access;
+mod hosting;
+mod protocol;
+mod registry;
+mod support;
+mod training;
+mod transform;
