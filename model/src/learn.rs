@@ -34,22 +34,24 @@ const LEAF_ROWS: f32 = 20.0;
 /// doesn't drown all others.
 const LARGEST_RATIO: f64 = 10.0;
 
-/// The rows to learn from, column by column.
-pub(crate) struct Examples {
-    /// `FEATURES` columns of `days.len()` values.
-    pub(crate) columns: Vec<f64>,
+/// Rows of features and what is to be learnt of them.
+#[derive(Debug)]
+pub struct Examples {
+    /// [`FEATURES`] columns, one after the other, of as many values as there are rows.
+    pub columns: Vec<f64>,
     /// Units sold as a multiple of the base: what is learnt.
-    pub(crate) ratios: Vec<f64>,
+    pub ratios: Vec<f64>,
     /// The base over its mean: with it the squared error of a ratio weighs what the variance of a
     /// count does, and large series count for more, as they do in the accuracy.
-    pub(crate) weights: Vec<f64>,
-    /// Offset of each row's day.
-    pub(crate) days: Vec<usize>,
+    pub weights: Vec<f64>,
+    /// Offset of each row's day from the first day of the history.
+    pub days: Vec<usize>,
 }
 
 impl Examples {
-    /// Chooses and computes the rows to learn from.
-    pub(crate) fn new(panel: &Panel, rows: &[Sale], seed: u64) -> Self {
+    /// The rows that trees are learnt from: recent ones with most features known, and of very many a
+    /// draw.
+    pub(crate) fn to_learn_from(panel: &Panel, rows: &[Sale], seed: u64) -> Self {
         let first = panel.history.first;
         let end = rows
             .iter()
@@ -62,24 +64,33 @@ impl Examples {
         } else {
             recent.max(FIRST_FEATURES)
         };
-        let mut chosen: Vec<(usize, usize, f64)> = rows
-            .iter()
+        let from = first.plus(start);
+        let recent = || rows.iter().filter(|sale| sale.day >= from);
+        let count = recent().count();
+        let share = MAX_ROWS as f64 / count as f64;
+        let mut random = Random(seed);
+        Self::new(
+            panel,
+            recent().filter(|_| count <= MAX_ROWS || random.uniform() < share),
+        )
+    }
+
+    /// The examples of all `rows` that are of known series and within the panel's reach.
+    pub(crate) fn new<'a>(panel: &Panel, rows: impl Iterator<Item = &'a Sale>) -> Self {
+        let places: Vec<(usize, usize, f64)> = rows
             .filter_map(|sale| {
-                let t = sale.day.since(first).filter(|t| *t >= start)?;
+                let t = sale
+                    .day
+                    .since(panel.history.first)
+                    .filter(|t| *t < panel.reach())?;
                 Some((panel.find(sale.key)?, t, f64::from(sale.units)))
             })
             .collect();
-        if chosen.len() > MAX_ROWS {
-            let share = MAX_ROWS as f64 / chosen.len() as f64;
-            let mut random = Random(seed);
-            chosen.retain(|_| random.uniform() < share);
-        }
-
-        let count = chosen.len();
+        let count = places.len();
         let mut columns = vec![0.0; FEATURES * count];
         let mut ratios = Vec::with_capacity(count);
         let mut weights = Vec::with_capacity(count);
-        for (at, &(series, t, units)) in chosen.iter().enumerate() {
+        for (at, &(series, t, units)) in places.iter().enumerate() {
             let row = panel.row(series, t);
             for (feature, value) in row.values.iter().enumerate() {
                 columns[feature * count + at] = *value;
@@ -91,15 +102,18 @@ impl Examples {
         for weight in &mut weights {
             *weight /= mean;
         }
+        let days = places.into_iter().map(|(_, t, _)| t).collect();
         Self {
             columns,
             ratios,
             weights,
-            days: chosen.into_iter().map(|(_, t, _)| t).collect(),
+            days,
         }
     }
 
-    fn len(&self) -> usize {
+    /// How many rows there are.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
         self.days.len()
     }
 
@@ -122,7 +136,7 @@ impl Examples {
 /// Fits trees to `rows`: first without the last days, to see how many trees help on days not learnt
 /// from, then that many on all rows. None where the history is too short, or where they don't help.
 pub(crate) fn learn(panel: &Panel, rows: &[Sale], parameters: &Hyperparameters) -> Result<Forest> {
-    let examples = Examples::new(panel, rows, parameters.random_state);
+    let examples = Examples::to_learn_from(panel, rows, parameters.random_state);
     let (Some(&from), Some(&to)) = (examples.days.iter().min(), examples.days.iter().max()) else {
         return Ok(Forest::constant(1.0));
     };
@@ -257,7 +271,7 @@ mod tests {
         .rows();
         let (season, levels) = season::fit(&rows);
         let panel = Panel::new(History::new(rows.iter(), season, &levels).0);
-        let examples = Examples::new(&panel, &rows, 1);
+        let examples = Examples::to_learn_from(&panel, &rows, 1);
         let mut booster = booster(&Hyperparameters::default(), 30);
         fit(&mut booster, &examples.matrix(), &examples, None).unwrap();
         let forest = Forest::from_booster(&booster).unwrap();
@@ -283,14 +297,14 @@ mod tests {
         .rows();
         let (season, levels) = season::fit(&rows);
         let panel = Panel::new(History::new(rows.iter(), season, &levels).0);
-        let one = Examples::new(&panel, &rows, 1);
+        let one = Examples::to_learn_from(&panel, &rows, 1);
         assert!(
             one.len().abs_diff(MAX_ROWS) < MAX_ROWS / 100,
             "{}",
             one.len()
         );
-        assert_eq!(one.days, Examples::new(&panel, &rows, 1).days);
-        assert_ne!(one.days, Examples::new(&panel, &rows, 2).days);
+        assert_eq!(one.days, Examples::to_learn_from(&panel, &rows, 1).days);
+        assert_ne!(one.days, Examples::to_learn_from(&panel, &rows, 2).days);
         let mean = one.weights.iter().sum::<f64>() / one.len() as f64;
         assert!((mean - 1.0).abs() < 1e-9);
     }

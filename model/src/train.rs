@@ -9,9 +9,9 @@ use tracing::{info, warn};
 
 use crate::forecast::{KEPT_DAYS, Model, Training};
 use crate::hyperparameters::Hyperparameters;
-use crate::learn;
+use crate::learn::{self, Examples};
 use crate::panel::{History, Panel};
-use crate::sales::{Sale, Table};
+use crate::sales::{Key, Sale, Table};
 use crate::score::Score;
 use crate::season;
 
@@ -28,18 +28,8 @@ pub fn train(
     validation: Option<&Table>,
     parameters: &Hyperparameters,
 ) -> Result<Model> {
-    let (season, levels) = season::fit(&train.rows);
-    let (history, repeated) = History::new(train.rows.iter(), season.clone(), &levels);
-    if let Some(&row) = repeated.first() {
-        let Sale { key, day, .. } = train.rows[row];
-        bail!(
-            "{}: a second value for store {}, item {} on {}",
-            train.source(row),
-            key.store,
-            key.item,
-            Date::from(day)
-        );
-    }
+    let (history, levels) = history(train)?;
+    let season = history.season.clone();
     let panel = Panel::new(history);
     let forest = learn::learn(&panel, &train.rows, parameters)?;
     let training = Training {
@@ -62,6 +52,41 @@ pub fn train(
         }
     };
     Ok(Model::new(training, forest, history.keep_last(KEPT_DAYS)))
+}
+
+/// The history of the training records, each series and day once, and the series' levels.
+fn history(train: &Table) -> Result<(History, BTreeMap<Key, f64>)> {
+    let (season, levels) = season::fit(&train.rows);
+    let (history, repeated) = History::new(train.rows.iter(), season, &levels);
+    if let Some(&row) = repeated.first() {
+        let Sale { key, day, .. } = train.rows[row];
+        bail!(
+            "{}: a second value for store {}, item {} on {}",
+            train.source(row),
+            key.store,
+            key.item,
+            Date::from(day)
+        );
+    }
+    Ok((history, levels))
+}
+
+/// What a learner sees of `train` and of `validation`, for comparing learners on the same numbers.
+/// Validation rows further than [`HORIZON`](crate::features::HORIZON) days ahead are left out.
+///
+/// # Errors
+///
+/// A series with two values for one day.
+pub fn examples(
+    train: &Table,
+    validation: &Table,
+    parameters: &Hyperparameters,
+) -> Result<(Examples, Examples)> {
+    let panel = Panel::new(history(train)?.0);
+    Ok((
+        Examples::to_learn_from(&panel, &train.rows, parameters.random_state),
+        Examples::new(&panel, validation.rows.iter()),
+    ))
 }
 
 /// The folders of SageMaker's container contract below one root.
