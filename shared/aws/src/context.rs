@@ -1,6 +1,6 @@
 //! What every client shares: region, credentials, HTTP connections, retries and time limits.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -15,9 +15,21 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 /// Longest single attempt, from connecting to the head of the answer.
 const ATTEMPT: Duration = Duration::from_secs(20);
 /// Longest call, with its retries.
-const OPERATION: Duration = Duration::from_secs(60);
+const OPERATION: Duration = Duration::from_mins(1);
 /// Attempts of a call, the first one counted.
 const ATTEMPTS: u32 = 3;
+
+/// Services as the endpoint variables spell them.
+const SERVICES: [&str; 8] = [
+    "S3",
+    "SAGEMAKER",
+    "ECR",
+    "EKS",
+    "EVENTBRIDGE",
+    "SNS",
+    "SQS",
+    "CLOUDWATCH",
+];
 
 /// The configuration that every client of one program is built from.
 ///
@@ -26,7 +38,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct Context {
     config: SdkConfig,
-    settings: Settings,
+    /// Where services are that aren't at AWS's own address, by [`SERVICES`].
+    endpoints: BTreeMap<&'static str, String>,
 }
 
 impl Context {
@@ -50,7 +63,7 @@ impl Context {
 
     /// The same for a pod: without keys in the environment, takes the credentials of the service
     /// account (web identity) or of EKS Pod Identity (container endpoint), which renew themselves.
-    /// They are fetched once here, so that a pod without a role fails at start and says why.
+    /// `AWS_ENDPOINT_URL_STS` moves the exchange, too. They are fetched once here, so that a pod without a role fails at start and says why.
     #[cfg(feature = "pod")]
     pub async fn for_pod(settings: &Settings) -> Result<Self> {
         use aws_config::{
@@ -106,44 +119,28 @@ impl Context {
             .retry_config(retries())
             .timeout_config(timeouts())
             .build();
-        Ok(Self {
-            config,
-            settings: settings.clone(),
-        })
+        let common = settings.optional("AWS_ENDPOINT_URL");
+        let endpoints = SERVICES
+            .into_iter()
+            .filter_map(|service| {
+                let own = settings.optional(&format!("AWS_ENDPOINT_URL_{service}"));
+                Some((service, own.or_else(|| common.clone())?))
+            })
+            .collect();
+        Ok(Self { config, endpoints })
     }
 
-    /// The configuration of one service's client; `service` as the endpoint variables spell it.
-    #[cfg_attr(
-        not(any(
-            feature = "s3",
-            feature = "sagemaker",
-            feature = "ecr",
-            feature = "eventbridge",
-            feature = "sns",
-            feature = "sqs",
-            feature = "cloudwatch",
-            feature = "kubernetes"
-        )),
-        allow(dead_code)
-    )]
+    /// The configuration of one service's client, by its name among [`SERVICES`].
     pub(crate) fn of(&self, service: &str) -> SdkConfig {
         let mut config = self.config.to_builder();
-        config.set_endpoint_url(self.endpoint(service));
+        config.set_endpoint_url(self.endpoints.get(service).cloned());
         config.build()
     }
 
-    /// Where a service is, when it isn't at AWS's own address.
-    pub(crate) fn endpoint(&self, service: &str) -> Option<String> {
-        self.settings
-            .optional(&format!("AWS_ENDPOINT_URL_{service}"))
-            .or_else(|| self.settings.optional("AWS_ENDPOINT_URL"))
-    }
-
     /// Whether buckets have to stand in the path, because the endpoint's host has no subdomains.
-    #[cfg_attr(not(feature = "s3"), allow(dead_code))]
     pub(crate) fn path_style(&self) -> bool {
-        self.endpoint("S3").is_some_and(|url| {
-            let host = host(&url);
+        self.endpoints.get("S3").is_some_and(|url| {
+            let host = host(url);
             host == "localhost" || host.parse::<IpAddr>().is_ok()
         })
     }
@@ -210,7 +207,7 @@ mod tests {
     #[test]
     fn a_service_has_its_own_endpoint_or_the_common_one_or_none() {
         let aws = context(&[]).unwrap();
-        assert_eq!(aws.endpoint("SQS"), None);
+        assert_eq!(aws.of("SQS").endpoint_url(), None);
         assert!(!aws.path_style());
 
         let local = context(&[
@@ -250,5 +247,57 @@ mod tests {
     fn a_missing_variable_is_named() {
         let error = context(&[("AWS_REGION", "")]).unwrap_err();
         assert!(error.to_string().contains("AWS_REGION"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = format!(
+            "{:?}",
+            context(&[("AWS_SESSION_TOKEN", "token-1")]).unwrap()
+        );
+        assert!(
+            !shown.contains("\"secret\"") && !shown.contains("token-1"),
+            "{shown}"
+        );
+    }
+
+    /// The providers read the process's environment, so the test runs itself with another one.
+    #[cfg(feature = "pod")]
+    #[tokio::test]
+    async fn a_pod_without_keys_asks_its_credentials_endpoint() {
+        use aws_credential_types::provider::ProvideCredentials as _;
+
+        const NAME: &str = "context::tests::a_pod_without_keys_asks_its_credentials_endpoint";
+        const ENDPOINT: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+        if std::env::var(ENDPOINT).is_ok() {
+            let settings = Settings::new(std::env::vars());
+            let context = Context::for_pod(&settings).await.unwrap();
+            let provider = context.of("S3").credentials_provider().unwrap();
+            let credentials = provider.provide_credentials().await.unwrap();
+            assert_eq!(credentials.access_key_id(), "ASIAPOD");
+            assert_eq!(credentials.session_token(), Some("token"));
+            return;
+        }
+        let answer = serde_json::json!({
+            "AccessKeyId": "ASIAPOD",
+            "SecretAccessKey": "secret",
+            "Token": "token",
+            "Expiration": "2126-01-01T00:00:00Z"
+        });
+        let stub = crate::stub::Stub::new([(200, answer.clone()), (200, answer)]);
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([NAME, "--exact"])
+            .env_clear()
+            .env("AWS_REGION", "ap-southeast-1")
+            .env(ENDPOINT, format!("{}/v1/credentials", stub.url))
+            .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "pod-token")
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && shown.contains("1 passed"),
+            "{shown}"
+        );
+        assert_eq!(stub.requests()[0].headers["authorization"], "pod-token");
     }
 }

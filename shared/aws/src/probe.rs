@@ -6,7 +6,7 @@ use domain::{
     Error, Result,
     ports::{Answer, Api},
 };
-use reqwest::{Client, RequestBuilder, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Url, redirect::Policy};
 use serde_json::Value;
 
 /// Longest wait for an answer.
@@ -22,6 +22,12 @@ pub struct HttpApi {
 impl HttpApi {
     /// A client for `http(s)://host[:port][/path]`; nothing is sent yet.
     pub fn new(base_url: &str) -> Result<Self> {
+        let url = Url::parse(base_url).ok();
+        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
+            return Err(Error::permanent(format!(
+                "`{base_url}` is no address of the forecasting API: `http(s)://host[:port][/path]` expected"
+            )));
+        }
         crate::context::use_ring();
         let client = Client::builder()
             .timeout(TIMEOUT)
@@ -114,6 +120,18 @@ mod tests {
         assert_eq!(requests[0].path, "/health");
         assert_eq!(requests[1].path, "/predict");
         assert_eq!(requests[1].json(), request);
+    }
+
+    #[test]
+    fn a_mistaken_address_is_not_taken_for_silence() {
+        for wrong in [
+            "",
+            "retail-forecast-service",
+            "ftp://host",
+            "127.0.0.1:8080",
+        ] {
+            assert!(HttpApi::new(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[tokio::test]

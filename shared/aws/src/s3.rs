@@ -27,7 +27,7 @@ const IN_MEMORY: i64 = 64 * 1024 * 1024;
 const CHUNK: usize = 64 * 1024;
 /// Longest upload of a file. An attempt has no limit of its own: its length is the file's, and a
 /// stream that stalls is ended by the SDK.
-const UPLOAD: Duration = Duration::from_secs(600);
+const UPLOAD: Duration = Duration::from_mins(10);
 
 /// Without permission to list, S3 hides whether a key exists.
 const READ: &str = "s3:GetObject (or s3:ListBucket: without it a missing key reads as denied, too)";

@@ -7,9 +7,9 @@ use domain::{Error, Result, ports::Queue};
 
 use crate::{Context, failure::failed};
 
-/// SQS hides a message for 12 hours at most, counted from its receipt, and refuses more instead of
+/// Seconds. SQS hides a message for 12 hours at most, counted from its receipt, and refuses more instead of
 /// shortening it: a quarter of an hour is left for the function that has it.
-const LONGEST: Duration = Duration::from_secs(43_200 - 900);
+const LONGEST: u64 = 43_200 - 900;
 /// Of a reason, in bytes: the message must stay small enough to be sent again.
 const REASON: usize = 1024;
 
@@ -38,7 +38,7 @@ impl Sqs {
 
 impl Queue for Sqs {
     async fn delay(&self, receipt: &str, after: Duration) -> Result<()> {
-        let seconds = after.min(LONGEST).as_secs();
+        let seconds = after.as_secs().min(LONGEST);
         let doing = format!("delaying a message of {} by {seconds} s", self.queue);
         let seconds =
             i32::try_from(seconds).map_err(|error| Error::permanent(&doing).because(error))?;

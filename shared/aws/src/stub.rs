@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
 };
@@ -52,15 +52,33 @@ impl Stub {
 
     /// The same with bodies that needn't be JSON.
     pub(crate) fn raw(answers: Vec<(u16, String)>) -> Self {
+        Self::start("http", answers, |stream| stream)
+    }
+
+    /// The same over TLS.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn tls(answers: Vec<(u16, String)>, config: rustls::ServerConfig) -> Self {
+        let config = Arc::new(config);
+        Self::start("https", answers, move |stream| {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            rustls::StreamOwned::new(connection, stream)
+        })
+    }
+
+    fn start<S: Read + Write>(
+        scheme: &str,
+        answers: Vec<(u16, String)>,
+        wrap: impl Fn(TcpStream) -> S + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);
         std::thread::spawn(move || {
             let mut answers = answers.into_iter();
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                if let Some(request) = read(&stream) {
+                let mut stream = wrap(stream.unwrap());
+                if let Some(request) = read(&mut stream) {
                     kept.lock().unwrap().push(request);
                     let (status, body) = answers.next().unwrap_or((599, String::new()));
                     let head = format!(
@@ -69,6 +87,7 @@ impl Stub {
                     );
                     // A client that has gone away shows in the test by itself.
                     let _ = stream.write_all(format!("{head}{body}").as_bytes());
+                    let _ = stream.flush();
                 }
             }
         });
@@ -99,7 +118,7 @@ impl Stub {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+fn read(stream: &mut impl Read) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

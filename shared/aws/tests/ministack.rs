@@ -1,5 +1,6 @@
 //! S3, SQS, EventBridge and SNS against a local AWS: that requests, signatures, checksums and error
 //! codes are those a server takes and gives. Runs where `MINISTACK` names the executable.
+#![allow(clippy::unwrap_used)] // helpers of a test are tests, too
 #![cfg(all(
     feature = "s3",
     feature = "sqs",

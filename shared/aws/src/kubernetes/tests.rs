@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::stub::Stub;
 use domain::Class;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
 const DEPLOYMENT: &str = include_str!("../../fixtures/deployment-deadline-exceeded.json");
@@ -125,4 +126,48 @@ fn a_cluster_reached_over_tls_must_bring_its_authority() {
     let address =
         Address::read("https://abc.eks.amazonaws.com", Some(&STANDARD.encode(pem))).unwrap();
     assert_eq!(address.authority, [[1, 2, 3]]);
+}
+
+/// A certificate authority as PEM, and a server's configuration with a certificate of it.
+fn authority() -> (String, rustls::ServerConfig) {
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = authority.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(authority, key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let server = server.signed_by(&key, &issuer).unwrap();
+    crate::context::use_ring();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![server.der().clone()],
+            rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    (pem, config)
+}
+
+#[tokio::test]
+async fn the_token_goes_to_the_cluster_s_authority_only() {
+    let (ours, config) = authority();
+    let (foreign, _) = authority();
+    let kubernetes = Stub::tls(vec![(200, DEPLOYMENT.to_owned())], config);
+    let at = |authority: &str| {
+        let data = STANDARD.encode(authority);
+        let cluster = json!({"endpoint": kubernetes.url, "certificateAuthority": {"data": data}});
+        Stub::new([(200, json!({"cluster": cluster}))])
+    };
+    let eks = at(&foreign);
+    let error = Kubernetes::new(&eks.context(), workload("api"))
+        .deployment()
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Transient, "{}", error.chain());
+    assert!(kubernetes.requests().is_empty(), "no token was sent");
+
+    let eks = at(&ours);
+    let cluster = Kubernetes::new(&eks.context(), workload("api"));
+    assert!(cluster.deployment().await.unwrap().is_some());
 }

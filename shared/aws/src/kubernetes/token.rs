@@ -12,9 +12,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{Error, Result};
 
 /// A cluster takes a token for 15 minutes from its signing; a new one is made a minute before.
-pub(super) const LIFE: Duration = Duration::from_secs(14 * 60);
+pub(super) const LIFE: Duration = Duration::from_mins(14);
 /// `X-Amz-Expires`; the cluster reads the life from the date instead.
-const EXPIRES: Duration = Duration::from_secs(60);
+const EXPIRES: Duration = Duration::from_mins(1);
 /// Names the cluster, so that a token for one can't be used at another.
 const CLUSTER: &str = "x-k8s-aws-id";
 

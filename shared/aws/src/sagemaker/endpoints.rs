@@ -61,12 +61,11 @@ impl SageMaker {
             .create_endpoint_config()
             .endpoint_config_name(&spec.config)
             .production_variants(variant)
-            .set_tags(tags(&spec.tags))
+            .set_tags(Some(tags(&spec.tags)))
             .send()
             .await;
-        let refused = match answer {
-            Ok(_) => return Ok(Ensured::Made),
-            Err(error) => error,
+        let Err(refused) = answer else {
+            return Ok(Ensured::Made);
         };
         if may_exist(refused.code())
             && let Some(config) = self.describe_config(&spec.config).await?
@@ -83,12 +82,11 @@ impl SageMaker {
             .create_endpoint()
             .endpoint_name(&spec.endpoint)
             .endpoint_config_name(&spec.config)
-            .set_tags(tags(&spec.tags))
+            .set_tags(Some(tags(&spec.tags)))
             .send()
             .await;
-        let refused = match answer {
-            Ok(_) => return Ok(Ensured::Made),
-            Err(error) => error,
+        let Err(refused) = answer else {
+            return Ok(Ensured::Made);
         };
         // Somebody made it meanwhile: with this configuration all is well; else a repeat updates it.
         if may_exist(refused.code())
@@ -116,9 +114,8 @@ impl SageMaker {
             .retain_all_variant_properties(true)
             .send()
             .await;
-        let refused = match answer {
-            Ok(_) => return Ok(Ensured::Made),
-            Err(error) => error,
+        let Err(refused) = answer else {
+            return Ok(Ensured::Made);
         };
         // An update that began meanwhile is refused like a mistake is.
         if may_exist(refused.code())
@@ -194,9 +191,9 @@ fn same_config(spec: &EndpointSpec, config: &DescribeEndpointConfigOutput) -> Re
     let instance_type = variant
         .and_then(|variant| variant.instance_type())
         .map_or("", ProductionVariantInstanceType::as_str);
-    let count = variant
-        .and_then(|variant| variant.initial_instance_count())
-        .unwrap_or_default();
+    let count = variant.map_or(0, |variant| {
+        variant.initial_instance_count.unwrap_or_default()
+    });
     same(
         &format!("endpoint configuration {}", spec.config),
         &[

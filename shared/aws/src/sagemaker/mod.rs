@@ -108,11 +108,10 @@ fn pairs<'a>(map: impl IntoIterator<Item = (&'a String, &'a String)>) -> String 
     pairs.join(" ")
 }
 
-fn tags(tags: &BTreeMap<String, String>) -> Option<Vec<Tag>> {
-    let tags = tags
-        .iter()
-        .map(|(name, value)| Tag::builder().key(name).value(value).build());
-    Some(tags.collect())
+fn tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+    tags.iter()
+        .map(|(name, value)| Tag::builder().key(name).value(value).build())
+        .collect()
 }
 
 /// The API's numbers are signed.

@@ -81,12 +81,11 @@ impl SageMaker {
             .model_name(name)
             .primary_container(parts.container())
             .execution_role_arn(role_arn)
-            .set_tags(tags(labels))
+            .set_tags(Some(tags(labels)))
             .send()
             .await;
-        let refused = match answer {
-            Ok(_) => return Ok(Ensured::Made),
-            Err(error) => error,
+        let Err(refused) = answer else {
+            return Ok(Ensured::Made);
         };
         if may_exist(refused.code())
             && let Some(model) = self.describe_model(name).await?

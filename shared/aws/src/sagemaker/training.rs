@@ -65,12 +65,11 @@ impl Training for SageMaker {
                     .max_runtime_in_seconds(number("training time limit", spec.max_runtime_s)?)
                     .build(),
             )
-            .set_tags(tags(&spec.tags))
+            .set_tags(Some(tags(&spec.tags)))
             .send()
             .await;
-        let refused = match answer {
-            Ok(_) => return Ok(Ensured::Made),
-            Err(error) => error,
+        let Err(refused) = answer else {
+            return Ok(Ensured::Made);
         };
         let doing = format!("starting the training job {}", spec.name);
         if refused.code() != Some("ResourceInUse") {

@@ -61,12 +61,11 @@ impl Transforms for SageMaker {
                     .instance_count(1)
                     .build(),
             )
-            .set_tags(tags(&spec.tags))
+            .set_tags(Some(tags(&spec.tags)))
             .send()
             .await;
-        let refused = match answer {
-            Ok(_) => return Ok(Ensured::Made),
-            Err(error) => error,
+        let Err(refused) = answer else {
+            return Ok(Ensured::Made);
         };
         let doing = format!("starting the transform job {}", spec.name);
         if refused.code() != Some("ResourceInUse") {
