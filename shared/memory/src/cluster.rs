@@ -256,6 +256,8 @@ mod tests {
             world.run_services();
         }
         assert!(matches!(rollout(&world).1, Rollout::Stuck(_)));
+        let now = ready(world.deployment()).unwrap().unwrap();
+        assert_eq!((now.updated, now.available), (0, PODS));
         world.edit_deployment(|deployment| deployment.paused = false);
         assert!(matches!(rollout(&world).1, Rollout::Progressing(_)));
         world.run_services();

@@ -248,6 +248,10 @@ mod tests {
         world.crash_at(Some(CrashPoint { effect: 1, when }));
         world.crash_at(None);
         put(&world, "first").unwrap();
+
+        world.crash_at(Some(CrashPoint { effect: 1, when }));
+        world.revive();
+        put(&world, "second").unwrap();
     }
 
     #[test]

@@ -68,3 +68,20 @@ impl World {
             .push((Box::new(model_uri), Rc::new(predict)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_choice_wins_and_others_predict_a_little_too_much() {
+        let row = Row::parse("1", "2", "2024-03-04").unwrap();
+        let world = World::new();
+        world.predict_with(|uri| uri.contains("build-1"), |_| 1.0);
+        world.predict_with(|uri| uri.contains("build-1"), |_| 2.0);
+        let predicted = |uri: &str| (world.state.borrow().predictors.of(uri))(&row);
+        assert!((predicted("s3://a/models/build-1") - 2.0).abs() < 1e-9);
+        let other = predicted("s3://a/models/build-2");
+        assert!((other / demand(&row) - 1.05).abs() < 1e-9);
+    }
+}
