@@ -1,0 +1,660 @@
+//! The handler in a world in memory: both sides scored by the world's transforms, judged, and a crash
+//! anywhere between two effects mended by the repeat.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use domain::{
+    Class,
+    evaluation::{Contender, DatasetManifest, Verdict},
+    layout::{Artifacts, Location},
+    ports::TransformSpec,
+};
+use jiff::civil::Date;
+use memory::{ARTIFACTS_BUCKET, CrashPoint, Outcome, Row, When, World, demand};
+use serde_json::{Value, json};
+
+use super::*;
+use decide::Policy;
+
+const JOB: &str = "retail-forecast-build-0a1b2c3d4e5f";
+const DATASET: &str = "b277fd623676";
+const FIRST_DAY: Date = Date::constant(2022, 1, 1);
+const TRAIN_DAYS: i64 = 400;
+const DAYS: i64 = 500;
+
+fn config() -> Config {
+    Config {
+        artifacts: Artifacts::new(ARTIFACTS_BUCKET),
+        policy: Policy {
+            min_accuracy: 0.85,
+            tolerance: 0.10,
+            min_rows: 100,
+            beat_naive: true,
+        },
+        max_wait: Duration::from_secs(3600),
+    }
+}
+
+fn day(offset: i64) -> Date {
+    FIRST_DAY
+        .checked_add(jiff::Span::new().days(offset))
+        .unwrap()
+}
+
+/// Demand that grows, so that repeating the last year isn't good enough.
+fn truth(row: &Row) -> f64 {
+    let years = row.date.duration_since(FIRST_DAY).as_hours() as f64 / (24.0 * 365.0);
+    (demand(row) * (1.0 + years)).round()
+}
+
+fn uri(side: &str) -> String {
+    format!("s3://{ARTIFACTS_BUCKET}/models/{side}/output/model.tar.gz")
+}
+
+fn contender(side: &str) -> Contender {
+    Contender {
+        transform_job: format!("{JOB}-{side}"),
+        model_uri: uri(side),
+        package_arn: None,
+    }
+}
+
+fn transform(side: &str) -> TransformSpec {
+    let artifacts = config().artifacts;
+    TransformSpec {
+        name: format!("{JOB}-{side}"),
+        model_name: format!("model-{side}"),
+        image: "infer@sha256:0".to_owned(),
+        model_uri: uri(side),
+        role_arn: "role".to_owned(),
+        input: artifacts.features(DATASET).to_string(),
+        output: artifacts.predictions(&format!("{JOB}-{side}")).to_string(),
+        instance_type: "ml.m5.large".to_owned(),
+        tags: BTreeMap::new(),
+    }
+}
+
+/// A world with a data set, a plan, and the transforms under way. `errors` are the factors by which the
+/// candidate and the champion miss the truth; the held-out rows begin `held_out` days before the end.
+async fn world(candidate: f64, champion: Option<f64>, held_out: i64) -> World {
+    let world = World::new();
+    let artifacts = config().artifacts;
+    let (mut train, mut validation, mut features) = (
+        "date,store,item,sales\n".to_owned(),
+        "date,store,item,sales\n".to_owned(),
+        String::new(),
+    );
+    let mut rows = 0;
+    for offset in (0..TRAIN_DAYS).chain(DAYS - held_out..DAYS) {
+        for item in 1..=3 {
+            let row = Row {
+                store: 1,
+                item,
+                date: day(offset),
+            };
+            let line = format!("{},1,{item},{}\n", row.date, truth(&row));
+            if offset < TRAIN_DAYS {
+                train.push_str(&line);
+            } else {
+                validation.push_str(&line);
+                writeln!(features, "{rows},1,{item},{}", row.date).unwrap();
+                rows += 1;
+            }
+        }
+    }
+    let manifest = DatasetManifest {
+        schema: 1,
+        dataset: DATASET.to_owned(),
+        source: "s3://data/training/sales.csv".to_owned(),
+        train_rows: 1200,
+        validation_rows: rows,
+        from: day(0),
+        trained_to: day(TRAIN_DAYS - 1),
+        to: day(DAYS - 1),
+    };
+    let plan = Plan {
+        schema: 1,
+        training_job: JOB.to_owned(),
+        dataset: DATASET.to_owned(),
+        image: "infer@sha256:0".to_owned(),
+        candidate: contender("candidate"),
+        champion: champion.map(|_| contender("champion")),
+    };
+    world.write(&artifacts.train_rows(DATASET), train);
+    world.write(&artifacts.validation_rows(DATASET), validation);
+    world.write(&artifacts.features(DATASET), features);
+    world.write(
+        &artifacts.dataset_manifest(DATASET),
+        serde_json::to_vec(&manifest).unwrap(),
+    );
+    world.write(
+        &artifacts.evaluation_plan(JOB),
+        serde_json::to_vec(&plan).unwrap(),
+    );
+    for (side, factor) in [("candidate", Some(candidate)), ("champion", champion)] {
+        if let Some(factor) = factor {
+            world.write(&Location::parse(&uri(side)).unwrap(), side);
+            world.predict_with(
+                move |model| model == uri(side),
+                move |row| factor * truth(row),
+            );
+            world.ensure_transform(&transform(side)).await.unwrap();
+        }
+    }
+    world
+}
+
+async fn deliver(world: &World, event: &Value) -> Result<Step<Decision>> {
+    let ports = Ports {
+        store: world,
+        transforms: world,
+        bus: world,
+        clock: world,
+    };
+    handle(
+        &config(),
+        &ports,
+        Received::from_value(event.clone()).unwrap(),
+    )
+    .await
+}
+
+async fn done(world: &World, event: &Value) -> Decision {
+    match deliver(world, event).await.unwrap() {
+        Step::Done(decision) => decision,
+        Step::Wait { decision, .. } => panic!("waits: {decision:?}"),
+    }
+}
+
+/// Lets the transforms end; the events of their ends, the candidate's first.
+fn ends(world: &World) -> Vec<Value> {
+    let mut events = world.run_services();
+    events.retain(|event| event["detail"]["TransformJobStatus"] != "InProgress");
+    events
+}
+
+fn verdict(decision: &Decision) -> (Verdict, &str) {
+    match decision {
+        Decision::Judge {
+            verdict, reason, ..
+        }
+        | Decision::AlreadyJudged {
+            verdict, reason, ..
+        } => (verdict.clone(), reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn stored(world: &World, at: &Location) -> Value {
+    world
+        .read_json(at)
+        .unwrap_or_else(|| panic!("{at} is missing"))
+}
+
+fn override_request(world: &World, by: &str) -> Value {
+    let detail = json!({"training_job": JOB, "by": by, "reason": "a strike in March"});
+    world.envelope("retail-forecast", "OverrideRequested", &[], &detail)
+}
+
+#[tokio::test]
+async fn a_better_model_passes_and_everything_is_kept() {
+    let world = world(1.02, Some(1.04), 60).await;
+    let events = ends(&world);
+    let decision = done(&world, &events[0]).await;
+    assert_eq!(verdict(&decision).0, Verdict::Pass, "{decision:?}");
+
+    let artifacts = config().artifacts;
+    let judgement = stored(&world, &artifacts.judgement(JOB));
+    assert_eq!(
+        (&judgement["rows"], &judgement["verdict"]),
+        (&180.into(), &"pass".into())
+    );
+    assert_eq!(judgement["baseline"]["source"], "champion");
+    assert_eq!(judgement["gates"].as_array().unwrap().len(), 6);
+    let accuracy = judgement["candidate"]["accuracy"].as_f64().unwrap();
+    assert!((accuracy - 0.98).abs() < 1e-9, "{accuracy}");
+    let naive = &judgement["naive"]["naive"];
+    assert_eq!(naive["rows"], 180);
+    assert!(naive["accuracy"].as_f64().unwrap() < accuracy);
+
+    let results = stored(&world, &artifacts.evaluation_results(JOB));
+    assert_eq!(results["job_name"], JOB);
+    assert_eq!(
+        (&results["approved"], &results["model_uri"]),
+        (&true.into(), &uri("candidate").into())
+    );
+    assert_eq!(
+        results["metrics"]["accuracy"],
+        judgement["candidate"]["accuracy"]
+    );
+    assert_eq!(
+        results["baseline"]["rmse"],
+        judgement["baseline"]["metrics"]["rmse"]
+    );
+
+    let golden: GoldenRows =
+        serde_json::from_value(stored(&world, &artifacts.golden_rows(JOB))).unwrap();
+    assert_eq!(golden.rows.len(), 10);
+    for row in &golden.rows {
+        let truth = truth(&Row {
+            store: row.store_id,
+            item: row.item_id,
+            date: row.date,
+        });
+        assert!((row.prediction - 1.02 * truth).abs() < 1e-9, "{row:?}");
+    }
+    for at in [artifacts.plot_actual(JOB), artifacts.plot_residuals(JOB)] {
+        assert!(world.read(&at).unwrap().starts_with(b"<svg"));
+    }
+    let said = world.announcements();
+    assert_eq!(
+        (said.len(), said[0].detail_type.as_str()),
+        (1, "ModelJudged")
+    );
+    assert_eq!(
+        said[0].detail["record"],
+        artifacts.judgement(JOB).to_string()
+    );
+
+    // The other side's end says the same again.
+    let seen = world.effects().len();
+    assert!(matches!(
+        done(&world, &events[1]).await,
+        Decision::AlreadyJudged { .. }
+    ));
+    assert_eq!(world.made_since(seen), []);
+}
+
+#[tokio::test]
+async fn verdicts_by_what_was_measured() {
+    let cases = [
+        (
+            "much worse than the champion",
+            1.10,
+            Some(1.04),
+            60,
+            Verdict::Fail,
+            "at most the champion's",
+        ),
+        (
+            "inaccurate",
+            1.20,
+            None,
+            60,
+            Verdict::Fail,
+            "accuracy (1 - WAPE)",
+        ),
+        ("no rows", 1.02, None, 0, Verdict::NoData, "(0 against 100)"),
+        (
+            "first model",
+            1.02,
+            None,
+            60,
+            Verdict::FirstModel,
+            "no baseline",
+        ),
+        (
+            "few rows",
+            1.02,
+            Some(1.04),
+            30,
+            Verdict::NoData,
+            "(90 against 100)",
+        ),
+    ];
+    for (name, candidate, champion, held_out, expected, reason) in cases {
+        let world = world(candidate, champion, held_out).await;
+        let events = ends(&world);
+        let decision = done(&world, &events[0]).await;
+        let (verdict, why) = verdict(&decision);
+        assert_eq!(verdict, expected, "{name}: {why}");
+        assert!(why.contains(reason), "{name}: {why}");
+        let results = stored(&world, &config().artifacts.evaluation_results(JOB));
+        assert_eq!(results["approved"], expected.approves(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_baseline_is_for_the_first_model_only() {
+    let recorded =
+        json!({"mse": 0.01, "rmse": 0.1, "mae": 0.1, "r2_score": 0.99, "accuracy": 0.99});
+    for (champion, expected) in [(None, Verdict::Fail), (Some(1.02), Verdict::Pass)] {
+        let world = world(1.02, champion, 60).await;
+        world.write(&config().artifacts.baseline(), recorded.to_string());
+        let events = ends(&world);
+        assert_eq!(verdict(&done(&world, &events[0]).await).0, expected);
+    }
+    let world = world(1.02, None, 60).await;
+    world.write(&config().artifacts.baseline(), r#"{"rmse": "8.1"}"#);
+    let events = ends(&world);
+    let error = deliver(&world, &events[0]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("baselines/metrics.json"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_side_that_still_runs_is_waited_for_but_not_forever() {
+    let world = world(1.02, Some(1.04), 60).await;
+    world.script(|subject| subject.ends_with("-champion"), Outcome::RunsOn);
+    let event = ends(&world).remove(0);
+    let Step::Wait { after, decision } = deliver(&world, &event).await.unwrap() else {
+        panic!("judged")
+    };
+    assert_eq!(after, LOOK_AGAIN);
+    assert!(
+        matches!(&decision, Decision::Wait { reason, .. } if reason.contains("champion is InProgress")),
+        "{decision:?}"
+    );
+    assert_eq!(world.announcements(), []);
+
+    world.advance(Duration::from_secs(3600));
+    let decision = done(&world, &event).await;
+    assert!(
+        matches!(&decision, Decision::FailEvaluation { status, .. } if status == "InProgress"),
+        "{decision:?}"
+    );
+
+    // What comes after all is judged after all.
+    world.script(|subject| subject.ends_with("-champion"), Outcome::Completes);
+    let late = ends(&world).remove(0);
+    assert_eq!(verdict(&done(&world, &late).await).0, Verdict::Pass);
+}
+
+#[tokio::test]
+async fn a_side_that_failed_ends_the_evaluation_and_is_never_skipped() {
+    for side in ["candidate", "champion"] {
+        for (outcome, status, reason) in [
+            (
+                Outcome::Fails("AlgorithmError: out of memory".to_owned()),
+                "Failed",
+                "AlgorithmError: out of memory",
+            ),
+            (Outcome::Stops, "Stopped", "SageMaker gives no reason"),
+        ] {
+            let world = world(1.02, Some(1.04), 60).await;
+            world.script(move |subject| subject.ends_with(side), outcome);
+            for event in ends(&world) {
+                let decision = done(&world, &event).await;
+                assert!(
+                    matches!(decision, Decision::FailEvaluation { .. }),
+                    "{decision:?}"
+                );
+            }
+            let said = world.announcements();
+            assert_eq!(
+                (said.len(), said[0].detail_type.as_str()),
+                (2, "TrainingFailed")
+            );
+            assert_eq!(said[0], said[1]);
+            assert_eq!(said[0].detail["failed_job"], format!("{JOB}-{side}"));
+            assert_eq!(
+                (&said[0].detail["status"], &said[0].detail["reason"]),
+                (&status.into(), &reason.into())
+            );
+            assert_eq!(world.read(&config().artifacts.judgement(JOB)), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn predictions_that_do_not_fit_the_rows_are_refused_by_line() {
+    let at = config()
+        .artifacts
+        .prediction_rows(&format!("{JOB}-champion"));
+    type Spoil = fn(Vec<String>) -> Vec<String>;
+    let cases: [(&str, Spoil, &str); 6] = [
+        (
+            "missing",
+            |mut lines| {
+                lines.remove(17);
+                lines
+            },
+            "row id 18 where 17 is due",
+        ),
+        (
+            "doubled",
+            |mut lines| {
+                lines.insert(17, lines[17].clone());
+                lines
+            },
+            "row id 17 where 18 is due",
+        ),
+        (
+            "unknown",
+            |mut lines| {
+                lines.push("999,1".to_owned());
+                lines
+            },
+            "a prediction too many",
+        ),
+        (
+            "cut off",
+            |mut lines| {
+                lines.truncate(100);
+                lines
+            },
+            "predictions end after 100 rows",
+        ),
+        (
+            "no number",
+            |mut lines| {
+                lines[3] = "3,NaN".to_owned();
+                lines
+            },
+            "not finite",
+        ),
+        ("empty", |_| Vec::new(), "predictions end after 0 rows"),
+    ];
+    for (name, spoil, expected) in cases {
+        let world = world(1.02, Some(1.04), 60).await;
+        let events = ends(&world);
+        let text = String::from_utf8(world.read(&at).unwrap()).unwrap();
+        let lines = spoil(text.lines().map(str::to_owned).collect());
+        world.write(&at, lines.join("\n"));
+        let error = deliver(&world, &events[0]).await.unwrap_err();
+        assert_eq!(error.class(), Class::Permanent, "{name}");
+        assert!(
+            error.to_string().contains(expected) && error.to_string().contains("champion"),
+            "{name}: {error}"
+        );
+        assert_eq!(world.announcements(), []);
+        assert_eq!(world.read(&config().artifacts.judgement(JOB)), None);
+    }
+}
+
+#[tokio::test]
+async fn both_sides_on_fewer_rows_than_the_data_set_has_are_refused() {
+    let world = world(1.02, None, 60).await;
+    let events = ends(&world);
+    let at = config().artifacts.validation_rows(DATASET);
+    let text = String::from_utf8(world.read(&at).unwrap()).unwrap();
+    let shorter: Vec<&str> = text.lines().take(150).collect();
+    world.write(&at, shorter.join("\n"));
+    let predictions = config()
+        .artifacts
+        .prediction_rows(&format!("{JOB}-candidate"));
+    let text = String::from_utf8(world.read(&predictions).unwrap()).unwrap();
+    let lines: Vec<&str> = text.lines().take(149).collect();
+    world.write(&predictions, lines.join("\n"));
+    let error = deliver(&world, &events[0]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("149 rows") && error.to_string().contains("180"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_person_overrides_a_verdict_and_the_gates_verdict_stays_in_the_record() {
+    let world = world(1.20, None, 60).await;
+    let artifacts = config().artifacts;
+    let early = override_request(&world, "ann");
+    let decision = done(&world, &early).await;
+    assert!(
+        matches!(decision, Decision::NothingToOverride { .. }),
+        "nothing is judged yet"
+    );
+
+    let event = ends(&world).remove(0);
+    assert_eq!(verdict(&done(&world, &event).await).0, Verdict::Fail);
+    let decision = done(&world, &override_request(&world, "ann")).await;
+    assert!(
+        matches!(decision, Decision::Override { .. }),
+        "{decision:?}"
+    );
+    let judgement = stored(&world, &artifacts.judgement(JOB));
+    assert_eq!(judgement["verdict"], json!({"overridden-by": "ann"}));
+    assert_eq!(judgement["overridden"]["verdict"], "fail");
+    assert_eq!(
+        stored(&world, &artifacts.evaluation_results(JOB))["approved"],
+        true
+    );
+    assert_eq!(
+        world.announcements().last().unwrap().detail["verdict"],
+        json!({"overridden-by": "ann"})
+    );
+
+    // A repeat of either event, or another person's word, says what is so.
+    let seen = world.effects().len();
+    for repeat in [
+        override_request(&world, "ann"),
+        override_request(&world, "bob"),
+        event,
+    ] {
+        let decision = done(&world, &repeat).await;
+        assert_eq!(
+            verdict(&decision).0,
+            Verdict::OverriddenBy("ann".to_owned())
+        );
+    }
+    assert_eq!(world.made_since(seen), []);
+}
+
+#[tokio::test]
+async fn what_passed_needs_no_override() {
+    let world = world(1.02, None, 60).await;
+    let event = ends(&world).remove(0);
+    let _ = done(&world, &event).await;
+    let seen = world.effects().len();
+    let decision = done(&world, &override_request(&world, "ann")).await;
+    assert!(matches!(decision, Decision::NothingToOverride { .. }));
+    assert_eq!(world.effects().len(), seen);
+}
+
+#[tokio::test]
+async fn events_of_others_change_nothing() {
+    let world = World::new();
+    let job = |name: &str| {
+        let detail = json!({"TransformJobName": name, "TransformJobStatus": "Completed"});
+        world.envelope(
+            "aws.sagemaker",
+            "SageMaker Transform Job State Change",
+            &[],
+            &detail,
+        )
+    };
+    let schedule = world.envelope("aws.events", "Scheduled Event", &[], &json!({}));
+    for event in [
+        job("retail-forecast-check-0a1b2c3d4e5f"),
+        job("other-build-1-candidate"),
+        schedule,
+    ] {
+        let decision = done(&world, &event).await;
+        assert!(
+            matches!(decision, Decision::NotForThisFunction { .. }),
+            "{decision:?}"
+        );
+    }
+    assert_eq!(world.effects(), []);
+}
+
+#[tokio::test]
+async fn a_failing_read_is_an_error_and_never_a_verdict() {
+    for unreadable in [
+        "get s3",
+        "transform retail",
+        "download s3",
+        "champion/rows.csv.out",
+        "train/sales.csv",
+    ] {
+        let world = world(1.02, Some(1.04), 60).await;
+        let events = ends(&world);
+        let seen = world.effects().len();
+        world.fail_reads_of(unreadable);
+        assert!(deliver(&world, &events[0]).await.is_err(), "{unreadable}");
+        assert_eq!(world.effects().len(), seen, "{unreadable}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_any_two_effects_is_mended_by_the_repeat() {
+    let judged = |factor: f64, overridden: bool| async move {
+        let world = world(factor, Some(1.04), 60).await;
+        let mut event = ends(&world).remove(0);
+        if overridden {
+            let _ = done(&world, &event).await;
+            event = override_request(&world, "ann");
+        }
+        (world, event)
+    };
+    for (factor, overridden, expected) in [(1.02, false, 7), (1.20, true, 4)] {
+        let (uneventful, event) = judged(factor, overridden).await;
+        let before = uneventful.effects().len();
+        let _ = done(&uneventful, &event).await;
+        let effects = uneventful.effects().len() - before;
+        assert_eq!(effects, expected, "{:?}", uneventful.effects());
+        for effect in 1..=effects {
+            for when in [When::Before, When::After] {
+                let (world, event) = judged(factor, overridden).await;
+                world.crash_at(Some(CrashPoint { effect, when }));
+                deliver(&world, &event).await.unwrap_err();
+                world.revive();
+                let _ = done(&world, &event).await;
+                let artifacts = config().artifacts;
+                for at in [
+                    artifacts.judgement(JOB),
+                    artifacts.evaluation_results(JOB),
+                    artifacts.golden_rows(JOB),
+                    artifacts.plot_actual(JOB),
+                    artifacts.plot_residuals(JOB),
+                ] {
+                    assert_eq!(
+                        world.read(&at),
+                        uneventful.read(&at),
+                        "{at}, crash {when:?} effect {effect}"
+                    );
+                }
+                let last = |world: &World| world.announcements().pop();
+                assert_eq!(
+                    last(&world),
+                    last(&uneventful),
+                    "crash {when:?} effect {effect}"
+                );
+                let seen = world.effects().len();
+                let _ = done(&world, &event).await;
+                assert_eq!(world.made_since(seen), [], "a repeat makes nothing new");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_judges_at_once_the_first_counts() {
+    let world = world(1.02, Some(1.04), 60).await;
+    let events = ends(&world);
+    let other = events[1].clone();
+    world.interleave("/judgement.json", move |world| {
+        let world = world.clone();
+        let judged = async move { deliver(&world, &other).await };
+        // Nothing in a world in memory ever waits: one poll is the whole of it.
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::pin::pin!(judged).poll(&mut context).is_ready());
+    });
+    assert!(matches!(
+        done(&world, &events[0]).await,
+        Decision::AlreadyJudged { .. }
+    ));
+    let said = world.announcements();
+    assert_eq!((said.len(), &said[0]), (2, &said[1]));
+}
