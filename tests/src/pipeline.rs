@@ -72,7 +72,7 @@ impl Pipeline {
         };
         Self {
             world,
-            routes: Routes::read(),
+            routes: Routes::read(DATA_BUCKET),
             queue: VecDeque::new(),
             decisions: vec![],
             dead_letters: vec![],
@@ -129,7 +129,9 @@ impl Pipeline {
         message.received += 1;
         assert!(message.received < MOST_RECEIVES, "{} comes back for ever: {}", message.function, message.envelope);
         let answer = Received::from_value(message.envelope.clone()).and_then(|received| self.invoke(&message.function, received));
-        self.world.revive();
+        if self.world.is_dead() {
+            self.world.revive();
+        }
         match answer {
             Ok(Step::Done(decision)) => self.decisions.push((message.function, decision)),
             Ok(Step::Wait { after, decision }) => {
@@ -149,7 +151,8 @@ impl Pipeline {
         }
     }
 
-    fn invoke(&self, function: &str, received: Received) -> Result<Step<Value>> {
+    /// One invocation of a function, without its queue.
+    pub fn invoke(&self, function: &str, received: Received) -> Result<Step<Value>> {
         let (world, config) = (&self.world, &self.config);
         match function {
             "validate-dataset" => {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use events::pattern::Pattern;
-use memory::{ACCOUNT, ARTIFACTS_BUCKET, DATA_BUCKET, REGION};
+use memory::{ACCOUNT, ARTIFACTS_BUCKET, REGION};
 use serde_json::Value;
 
 /// A rule of one function.
@@ -23,19 +23,19 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Reads `events/patterns`.
+    /// Reads `events/patterns`, with this bucket of uploads.
     ///
     /// # Panics
     /// When a file isn't what it should be: this is test support.
     #[allow(clippy::unwrap_used, clippy::panic)]
-    pub fn read() -> Self {
+    pub fn read(data_bucket: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/patterns");
         let mut routes = Self { rules: vec![], schedules: BTreeMap::new() };
         let mut paths: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         for path in paths {
             let function = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let file: Value = serde_json::from_str(&filled(&fs::read_to_string(&path).unwrap())).unwrap();
+            let file: Value = serde_json::from_str(&filled(&fs::read_to_string(&path).unwrap(), data_bucket)).unwrap();
             for (name, rule) in file["rules"].as_object().unwrap() {
                 if rule["schedule"].is_string() {
                     routes.schedules.insert(name.clone(), function.clone());
@@ -69,12 +69,12 @@ impl Routes {
     }
 }
 
-fn filled(text: &str) -> String {
+fn filled(text: &str, data_bucket: &str) -> String {
     let names = [
         ("${environment}", "dev"),
         ("${account}", ACCOUNT),
         ("${region}", REGION),
-        ("${data_bucket}", DATA_BUCKET),
+        ("${data_bucket}", data_bucket),
         ("${artifacts_bucket}", ARTIFACTS_BUCKET),
         ("${event_bus}", "retail-forecast-dev"),
         ("${model_package_group}", "retail-forecast-models"),

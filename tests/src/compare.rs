@@ -1,0 +1,48 @@
+//! When two worlds are the same: they hold the same things, whenever those were made.
+
+use serde_json::{Map, Value};
+
+/// The world without times, and with decisions named by their subject only: a decision's file is
+/// named by its content, which holds the time of its cause.
+pub fn normal(world: &Value) -> Value {
+    match world {
+        Value::Object(fields) => {
+            let mut normal_fields = Map::new();
+            for (name, value) in fields {
+                if matches!(name.as_str(), "since" | "caused_at") {
+                    continue;
+                }
+                let mut name = subject(name);
+                while normal_fields.contains_key(&name) {
+                    name.push('+');
+                }
+                normal_fields.insert(name, normal(value));
+            }
+            Value::Object(normal_fields)
+        }
+        Value::Array(values) => Value::Array(values.iter().map(normal).collect()),
+        other => other.clone(),
+    }
+}
+
+fn subject(name: &str) -> String {
+    match name.strip_suffix(".json").and_then(|stem| stem.rsplit_once('-')) {
+        Some((subject, digest)) if name.contains("/decisions/") && digest.len() == 12 => subject.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn two_decisions_about_one_subject_stay_two() {
+        let one = json!({"s3://a/decisions/f/x-0123456789ab.json": {"since": 1, "a": 2}});
+        let two = json!({"s3://a/decisions/f/x-0123456789ab.json": {"a": 2}, "s3://a/decisions/f/x-ba9876543210.json": {"a": 2}});
+        assert_eq!(normal(&one), json!({"s3://a/decisions/f/x": {"a": 2}}));
+        assert_eq!(normal(&two).as_object().unwrap().len(), 2);
+    }
+}
