@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// What training can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hyperparameters {
-    /// Trees at most; fewer where a held-out end of the training data shows no further gain.
+    /// Trees at most; fewer where days held out of the training data show no further gain.
     pub n_estimators: usize,
     /// Splits at most from a tree's root to a leaf.
     pub max_depth: usize,

@@ -1,4 +1,4 @@
-//! Learning: trees that correct the seasonal base, their number chosen on a held-out end.
+//! Learning: trees that correct the seasonal base, their number chosen on days held out.
 
 use anyhow::{Result, anyhow, bail};
 use forust_ml::gradientbooster::GrowPolicy;
@@ -25,8 +25,13 @@ const FIRST_FEATURES: usize = HORIZON + 28;
 /// The fewest days that show a season.
 const FEWEST_DAYS: usize = 182;
 
+/// The fewest days learnt from for the number of trees to be judged.
+const FEWEST_LEARNT_DAYS: usize = 28;
+/// Stretches of time that are held out in turn.
+const BLOCKS: usize = 4;
+
 const LEARNING_RATE: f32 = 0.1;
-/// Trees without gain on the held-out end before learning stops.
+/// Trees without gain on held-out days before learning stops.
 const PATIENCE: usize = 15;
 /// The least weight of a leaf, in average rows.
 const LEAF_ROWS: f32 = 20.0;
@@ -133,21 +138,11 @@ impl Examples {
     }
 }
 
-/// Fits trees to `rows`: first without the last days, to see how many trees help on days not learnt
-/// from, then that many on all rows. None where the history is too short, or where they don't help.
+/// Fits trees to `rows`, as many as help on days not learnt from. None where the history is too
+/// short, or where they don't help.
 pub(crate) fn learn(panel: &Panel, rows: &[Sale], parameters: &Hyperparameters) -> Result<Forest> {
     let examples = Examples::to_learn_from(panel, rows, parameters.random_state);
-    let (Some(&from), Some(&to)) = (examples.days.iter().min(), examples.days.iter().max()) else {
-        return Ok(Forest::constant(1.0));
-    };
-    let span = to + 1 - from;
-    if span < 28 {
-        return Ok(Forest::constant(1.0));
-    }
-    let held_out = span / 4;
-    let (later, earlier): (Vec<usize>, Vec<usize>) =
-        (0..examples.len()).partition(|&at| examples.days[at] + held_out > to);
-    let trees = choose_trees(&examples, earlier, &later, parameters)?;
+    let trees = choose_trees(&examples, parameters)?;
     if trees == 0 {
         return Ok(Forest::constant(1.0));
     }
@@ -160,30 +155,64 @@ pub(crate) fn learn(panel: &Panel, rows: &[Sale], parameters: &Hyperparameters) 
     Ok(forest)
 }
 
-fn choose_trees(
+/// The number of trees with the least error on days not learnt from: each of [`BLOCKS`] stretches of
+/// time is held out in turn, so that no single season decides. That a block's trees also learn from
+/// later days is no foresight, as no example's features are newer than its horizon.
+fn choose_trees(examples: &Examples, parameters: &Hyperparameters) -> Result<usize> {
+    let (Some(&from), Some(&to)) = (examples.days.iter().min(), examples.days.iter().max()) else {
+        return Ok(0);
+    };
+    let span = to + 1 - from;
+    if span < FEWEST_LEARNT_DAYS {
+        return Ok(0);
+    }
+    let mut curves = Vec::with_capacity(BLOCKS);
+    for block in 0..BLOCKS {
+        let days = from + span * block / BLOCKS..from + span * (block + 1) / BLOCKS;
+        let (held_out, learnt): (Vec<usize>, Vec<usize>) =
+            (0..examples.len()).partition(|&at| days.contains(&examples.days[at]));
+        // A gap in the data can leave a block empty.
+        if !held_out.is_empty() && !learnt.is_empty() {
+            curves.push(held_out_errors(examples, learnt, &held_out, parameters)?);
+        }
+    }
+    let longest = curves.iter().map(Vec::len).max().unwrap_or(0);
+    // Where a block stopped early, more trees would not have done better than its last one.
+    let total = |trees: usize| -> f64 {
+        curves
+            .iter()
+            .filter_map(|curve| curve.get(trees).or(curve.last()))
+            .sum()
+    };
+    Ok((0..longest)
+        .min_by(|&a, &b| total(a).total_cmp(&total(b)))
+        .unwrap_or(0))
+}
+
+/// The weighted sum of squared errors on the rows `held_out` with 0, 1, 2, … trees fitted to the rows
+/// `learnt`, until more trees stop helping.
+fn held_out_errors(
     examples: &Examples,
-    earlier: Vec<usize>,
-    later: &[usize],
+    learnt: Vec<usize>,
+    held_out: &[usize],
     parameters: &Hyperparameters,
-) -> Result<usize> {
-    let held_out = examples.subset(later);
-    let untouched = root_mean_squared_error(
-        &held_out.ratios,
-        &vec![1.0; held_out.len()],
-        &held_out.weights,
-    );
+) -> Result<Vec<f64>> {
+    let held_out = examples.subset(held_out);
+    let weight: f64 = held_out.weights.iter().sum();
+    let untouched = vec![1.0; held_out.len()];
+    let untouched = root_mean_squared_error(&held_out.ratios, &untouched, &held_out.weights);
     let mut booster = booster(parameters, parameters.n_estimators)
         .set_evaluation_metric(Some(Metric::RootMeanSquaredError))
         .set_early_stopping_rounds(Some(PATIENCE));
     let mut matrix = examples.matrix();
-    matrix.index = earlier;
+    matrix.index = learnt;
     fit(&mut booster, &matrix, examples, Some(&held_out))?;
-    let best = booster.best_iteration.unwrap_or(0);
-    let error = booster
+    let fitted = booster
         .evaluation_history
-        .as_ref()
-        .map_or(f64::INFINITY, |h| *h.get(best, 0));
-    Ok(if error < untouched { best + 1 } else { 0 })
+        .map(|history| history.data)
+        .unwrap_or_default();
+    let errors = std::iter::once(untouched).chain(fitted);
+    Ok(errors.map(|rmse| rmse * rmse * weight).collect())
 }
 
 fn booster(parameters: &Hyperparameters, trees: usize) -> GradientBooster {
