@@ -154,6 +154,11 @@ impl Artifacts {
         self.at(format!("environments/{environment}/held-evaluation.json"))
     }
 
+    /// What a check of the live model compares, for the end of its transform job: `checks/{job}.json`.
+    pub fn check_plan(&self, transform_job: &str) -> Location {
+        self.at(format!("checks/{transform_job}.json"))
+    }
+
     /// Why a function did what it did about a subject. Each different decision has a file of its own:
     /// `decisions/{function}/{subject}-{digest of the decision}.json`.
     pub fn decision(&self, function: &str, subject: &str, digest: &str) -> Location {
