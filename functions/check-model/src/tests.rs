@@ -1,7 +1,10 @@
 //! The handler in a world in memory: a live release, data sets, the transform between the two halves
 //! of a check, and a crash anywhere between two effects mended by the repeat.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use domain::{
     Class,
@@ -276,7 +279,7 @@ async fn a_check_whose_end_was_never_heard_of_is_found_a_week_later() {
     let world = world(1.2, LATER);
     let _ = done(&world, &schedule(&world)).await;
     let unheard = end(&world);
-    world.advance(Duration::from_secs(7 * 86_400));
+    world.advance(Duration::from_hours(7 * 24));
     let decision = done(&world, &schedule(&world)).await;
     assert_eq!(concluded(&decision).0, CheckVerdict::Retrain);
 
@@ -304,7 +307,7 @@ async fn a_job_that_failed_is_no_pass() {
         assert!(reason.contains(expected), "{reason}");
 
         // The next week it is said again, since that check has no data either.
-        world.advance(Duration::from_secs(7 * 86_400));
+        world.advance(Duration::from_hours(7 * 24));
         let event = schedule(&world);
         assert_eq!(
             concluded(&done(&world, &event).await).0,
@@ -433,13 +436,10 @@ async fn a_crash_between_any_two_effects_is_mended_by_the_repeat() {
                     "crash {when:?} effect {effect}"
                 );
                 let facts = |world: &World| {
-                    let mut facts: Vec<String> = said(world)
+                    let facts: BTreeSet<String> = said(world)
                         .into_iter()
                         .map(|(kind, detail)| kind + &detail.to_string())
                         .collect();
-                    facts.dedup();
-                    facts.sort();
-                    facts.dedup();
                     facts
                 };
                 assert_eq!(

@@ -258,7 +258,7 @@ mod tests {
             ),
             (Some(Stopped), None, false, "candidate Stopped"),
         ];
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         for (candidate, champion, has_champion, expected) in cases {
             let jobs = Jobs {
                 candidate: job(candidate),
@@ -287,7 +287,7 @@ mod tests {
             candidate: job(Some(JobStatus::Completed)),
             champion: job(Some(JobStatus::InProgress)),
         };
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         let ended = readiness(&plan(true), &jobs, limit, limit);
         assert!(
             matches!(&ended, Readiness::Failed { status, reason, .. } if status == "InProgress" && reason.contains("60 s")),

@@ -46,7 +46,7 @@ pub(crate) fn actual_against_predicted(
             (low.min(value), high.max(value))
         });
         let mut chart = charted(&area, (low, high), (low, high))?;
-        mesh(&mut chart, "actual, units", "predicted, units", &figure)?;
+        mesh(&mut chart, "actual, units", "predicted, units", figure)?;
         let cell = (high - low) / CELLS as f64;
         let index = |value: f64| bin(value, low, cell, CELLS);
         let mut counts = vec![0_u32; CELLS * CELLS];
@@ -117,7 +117,7 @@ fn distribution(area: &Area<'_>, picture: &Picture) -> Result<()> {
         &mut chart,
         "error, units (the outer bars hold all beyond)",
         "share of rows, %",
-        &figure,
+        figure,
     )?;
     chart
         .draw_series(shares.iter().enumerate().map(|(place, &share)| {
@@ -155,7 +155,7 @@ fn over_time(area: &Area<'_>, picture: &Picture) -> Result<()> {
         &mut chart,
         "day",
         "mean error, band of one deviation, units",
-        &date,
+        date,
     )?;
     let upper = days
         .iter()
@@ -219,7 +219,7 @@ fn mesh(
     chart: &mut ChartContext<'_, SVGBackend<'_>, Plane>,
     x: &str,
     y: &str,
-    x_figure: &dyn Fn(&f64) -> String,
+    x_figure: fn(f64) -> String,
 ) -> Result<()> {
     let style = |size: i32| (FONT, size).into_font().color(&INK);
     chart
@@ -233,8 +233,8 @@ fn mesh(
         .axis_desc_style(style(13))
         .x_desc(x)
         .y_desc(y)
-        .x_label_formatter(x_figure)
-        .y_label_formatter(&figure)
+        .x_label_formatter(&|value| x_figure(*value))
+        .y_label_formatter(&|value| figure(*value))
         .draw()
         .map_err(unplottable)
 }
@@ -307,12 +307,12 @@ fn blend(share: f64) -> RGBColor {
     )
 }
 
-fn figure(value: &f64) -> String {
+fn figure(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn date(number: &f64) -> String {
+fn date(number: f64) -> String {
     #[allow(clippy::cast_possible_truncation, reason = "the number of a day")]
     let days = number.round() as i32;
     Day::from(Date::constant(1970, 1, 1)).plus(days).to_string()

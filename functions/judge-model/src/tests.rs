@@ -1,200 +1,14 @@
 //! The handler in a world in memory: both sides scored by the world's transforms, judged, and a crash
 //! anywhere between two effects mended by the repeat.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+mod scene;
 
-use domain::{
-    Class,
-    evaluation::{Contender, DatasetManifest, Verdict},
-    layout::{Artifacts, Location},
-    ports::TransformSpec,
-};
-use jiff::civil::Date;
-use memory::{ARTIFACTS_BUCKET, CrashPoint, Outcome, Row, When, World, demand};
-use serde_json::{Value, json};
+use domain::{Class, evaluation::Verdict};
+use memory::{CrashPoint, Outcome, Row, When, World};
+use serde_json::json;
 
 use super::*;
-use decide::Policy;
-
-const JOB: &str = "retail-forecast-build-0a1b2c3d4e5f";
-const DATASET: &str = "b277fd623676";
-const FIRST_DAY: Date = Date::constant(2022, 1, 1);
-const TRAIN_DAYS: i64 = 400;
-const DAYS: i64 = 500;
-
-fn config() -> Config {
-    Config {
-        artifacts: Artifacts::new(ARTIFACTS_BUCKET),
-        policy: Policy {
-            min_accuracy: 0.85,
-            tolerance: 0.10,
-            min_rows: 100,
-            beat_naive: true,
-        },
-        max_wait: Duration::from_secs(3600),
-    }
-}
-
-fn day(offset: i64) -> Date {
-    FIRST_DAY
-        .checked_add(jiff::Span::new().days(offset))
-        .unwrap()
-}
-
-/// Demand that grows, so that repeating the last year isn't good enough.
-fn truth(row: &Row) -> f64 {
-    let years = row.date.duration_since(FIRST_DAY).as_hours() as f64 / (24.0 * 365.0);
-    (demand(row) * (1.0 + years)).round()
-}
-
-fn uri(side: &str) -> String {
-    format!("s3://{ARTIFACTS_BUCKET}/models/{side}/output/model.tar.gz")
-}
-
-fn contender(side: &str) -> Contender {
-    Contender {
-        transform_job: format!("{JOB}-{side}"),
-        model_uri: uri(side),
-        package_arn: None,
-    }
-}
-
-fn transform(side: &str) -> TransformSpec {
-    let artifacts = config().artifacts;
-    TransformSpec {
-        name: format!("{JOB}-{side}"),
-        model_name: format!("model-{side}"),
-        image: "infer@sha256:0".to_owned(),
-        model_uri: uri(side),
-        role_arn: "role".to_owned(),
-        input: artifacts.features(DATASET).to_string(),
-        output: artifacts.predictions(&format!("{JOB}-{side}")).to_string(),
-        instance_type: "ml.m5.large".to_owned(),
-        tags: BTreeMap::new(),
-    }
-}
-
-/// A world with a data set, a plan, and the transforms under way. `errors` are the factors by which the
-/// candidate and the champion miss the truth; the held-out rows begin `held_out` days before the end.
-async fn world(candidate: f64, champion: Option<f64>, held_out: i64) -> World {
-    let world = World::new();
-    let artifacts = config().artifacts;
-    let (mut train, mut validation, mut features) = (
-        "date,store,item,sales\n".to_owned(),
-        "date,store,item,sales\n".to_owned(),
-        String::new(),
-    );
-    let mut rows = 0;
-    for offset in (0..TRAIN_DAYS).chain(DAYS - held_out..DAYS) {
-        for item in 1..=3 {
-            let row = Row {
-                store: 1,
-                item,
-                date: day(offset),
-            };
-            let line = format!("{},1,{item},{}\n", row.date, truth(&row));
-            if offset < TRAIN_DAYS {
-                train.push_str(&line);
-            } else {
-                validation.push_str(&line);
-                writeln!(features, "{rows},1,{item},{}", row.date).unwrap();
-                rows += 1;
-            }
-        }
-    }
-    let manifest = DatasetManifest {
-        schema: 1,
-        dataset: DATASET.to_owned(),
-        source: "s3://data/training/sales.csv".to_owned(),
-        train_rows: 1200,
-        validation_rows: rows,
-        from: day(0),
-        trained_to: day(TRAIN_DAYS - 1),
-        to: day(DAYS - 1),
-    };
-    let plan = Plan {
-        schema: 1,
-        training_job: JOB.to_owned(),
-        dataset: DATASET.to_owned(),
-        image: "infer@sha256:0".to_owned(),
-        candidate: contender("candidate"),
-        champion: champion.map(|_| contender("champion")),
-    };
-    world.write(&artifacts.train_rows(DATASET), train);
-    world.write(&artifacts.validation_rows(DATASET), validation);
-    world.write(&artifacts.features(DATASET), features);
-    world.write(
-        &artifacts.dataset_manifest(DATASET),
-        serde_json::to_vec(&manifest).unwrap(),
-    );
-    world.write(
-        &artifacts.evaluation_plan(JOB),
-        serde_json::to_vec(&plan).unwrap(),
-    );
-    for (side, factor) in [("candidate", Some(candidate)), ("champion", champion)] {
-        if let Some(factor) = factor {
-            world.write(&Location::parse(&uri(side)).unwrap(), side);
-            world.predict_with(
-                move |model| model == uri(side),
-                move |row| factor * truth(row),
-            );
-            world.ensure_transform(&transform(side)).await.unwrap();
-        }
-    }
-    world
-}
-
-async fn deliver(world: &World, event: &Value) -> Result<Step<Decision>> {
-    let ports = Ports {
-        store: world,
-        transforms: world,
-        bus: world,
-        clock: world,
-    };
-    handle(
-        &config(),
-        &ports,
-        Received::from_value(event.clone()).unwrap(),
-    )
-    .await
-}
-
-async fn done(world: &World, event: &Value) -> Decision {
-    match deliver(world, event).await.unwrap() {
-        Step::Done(decision) => decision,
-        Step::Wait { decision, .. } => panic!("waits: {decision:?}"),
-    }
-}
-
-/// Lets the transforms end; the events of their ends, the candidate's first.
-fn ends(world: &World) -> Vec<Value> {
-    let mut events = world.run_services();
-    events.retain(|event| event["detail"]["TransformJobStatus"] != "InProgress");
-    events
-}
-
-fn verdict(decision: &Decision) -> (Verdict, &str) {
-    match decision {
-        Decision::Judge {
-            verdict, reason, ..
-        }
-        | Decision::AlreadyJudged {
-            verdict, reason, ..
-        } => (verdict.clone(), reason),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn stored(world: &World, at: &Location) -> Value {
-    world
-        .read_json(at)
-        .unwrap_or_else(|| panic!("{at} is missing"))
-}
-
-fn override_request(world: &World, by: &str) -> Value {
-    let detail = json!({"training_job": JOB, "by": by, "reason": "a strike in March"});
-    world.envelope("retail-forecast", "OverrideRequested", &[], &detail)
-}
+use scene::*;
 
 #[tokio::test]
 async fn a_better_model_passes_and_everything_is_kept() {
@@ -349,7 +163,7 @@ async fn a_side_that_still_runs_is_waited_for_but_not_forever() {
     );
     assert_eq!(world.announcements(), []);
 
-    world.advance(Duration::from_secs(3600));
+    world.advance(Duration::from_hours(1));
     let decision = done(&world, &event).await;
     assert!(
         matches!(&decision, Decision::FailEvaluation { status, .. } if status == "InProgress"),
@@ -398,12 +212,13 @@ async fn a_side_that_failed_ends_the_evaluation_and_is_never_skipped() {
     }
 }
 
+type Spoil = fn(Vec<String>) -> Vec<String>;
+
 #[tokio::test]
 async fn predictions_that_do_not_fit_the_rows_are_refused_by_line() {
     let at = config()
         .artifacts
         .prediction_rows(&format!("{JOB}-champion"));
-    type Spoil = fn(Vec<String>) -> Vec<String>;
     let cases: [(&str, Spoil, &str); 6] = [
         (
             "missing",

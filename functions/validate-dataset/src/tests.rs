@@ -1,6 +1,8 @@
 //! The handler in a world in memory: what it stores, what it says, and that a crash anywhere between
 //! two effects is mended by the repeat.
 
+use std::fmt::Write as _;
+
 use domain::{evaluation::DatasetManifest, layout::Artifacts, ports::Ensured};
 use memory::{ARTIFACTS_BUCKET, CrashPoint, DATA_BUCKET, Row, When, World, demand};
 use serde_json::Value;
@@ -29,7 +31,7 @@ fn sales(to: Date, days: i64) -> String {
                 item,
                 date,
             });
-            text.push_str(&format!("{date},1,{item},{sales}\n"));
+            writeln!(text, "{date},1,{item},{sales}").unwrap();
         }
     }
     text
@@ -175,7 +177,7 @@ async fn empty_and_damaged_files_are_rejected() {
         let event = world.upload(DATA_BUCKET, KEY, bytes);
         match deliver(&world, &event).await.unwrap() {
             Decision::Reject { findings, .. } => {
-                assert!(findings[0].contains(expected), "{findings:?}")
+                assert!(findings[0].contains(expected), "{findings:?}");
             }
             other => panic!("{other:?}"),
         }
