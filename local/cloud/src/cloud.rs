@@ -2,32 +2,30 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
-use local_wire::{Authorize, Deliver, Wire};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use local_wire::Wire;
+use tokio::sync::Mutex;
 
 use crate::{
     deploy,
+    drive::Alert,
     emulator::{self, Emulator},
-    front,
     identity::Identity,
+    manifests,
     names::Place,
     plan::{FunctionPlan, plan},
     refusal::refusals,
-    registry::Registry,
     router::Router,
+    services::{Reserved, Services, Surroundings},
     settings::Settings,
 };
-
-/// Longest a stopping cloud waits for its servers before it ends them.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a cloud is started with.
 #[derive(Debug, Clone)]
@@ -77,19 +75,23 @@ pub struct Addresses {
 }
 
 /// A running cloud with all functions deployed. Dropping it ends all it started.
-#[derive(Debug)]
 pub struct Cloud {
-    pub(crate) place: Place,
-    pub(crate) wire: Wire,
+    pub(crate) around: Surroundings,
     pub(crate) functions: BTreeMap<String, FunctionPlan>,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) router: Arc<Router>,
-    pub(crate) inbox: tokio::sync::Mutex<Vec<crate::drive::Alert>>,
+    pub(crate) inbox: Mutex<Vec<Alert>>,
+    pub(crate) services: Services,
     addresses: Addresses,
-    stop: watch::Sender<bool>,
-    servers: JoinSet<()>,
-    // Last, so that the servers are gone before what they stand on.
+    // Last, so that the services are gone before what they stand on.
     _emulator: Emulator,
+}
+
+impl fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cloud")
+            .field("place", self.place())
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Cloud {
@@ -107,49 +109,57 @@ impl Cloud {
         };
         let settings = Settings::read(&options.project_root)?;
         let program = emulator::program(&options.project_root);
-        let began = Instant::now();
-        let emulator = Emulator::start(&program, &place, &options.state_dir).await?;
-        tracing::debug!(elapsed_ms = elapsed_ms(began), "emulator answers");
+        fs::create_dir_all(&options.state_dir)?;
+        let state_dir = fs::canonicalize(&options.state_dir)?;
+        let mut clock = Clock(Instant::now());
+        let emulator = Emulator::start(&program, &place, &state_dir).await?;
+        clock.lap("emulator");
         let wire = emulator.wire().clone();
-        let listeners = Listeners::bind().await?;
-        let addresses = listeners.addresses(&wire)?;
-        let environment = service_endpoints(&addresses);
+        let reserved = Reserved::take(wire.endpoint()).await?;
+        let addresses = reserved.addresses.clone();
         let names = place.names(&addresses.service);
-        let plans = plan(&settings, &place, wire.endpoint(), &names, &environment)?;
+        let endpoints = addresses.for_functions();
+        let plans = plan(&settings, &place, wire.endpoint(), &names, &endpoints)?;
         refuse(&plans)?;
 
         let deployed: Vec<_> = plans.iter().map(|plan| plan.name.clone()).collect();
-        let identity = Arc::new(Identity::new(wire.clone(), place.clone(), &deployed));
-        let router = Arc::new(Router::new(wire.clone()));
-        let mut cloud = Self {
-            inbox: tokio::sync::Mutex::default(),
-            functions: BTreeMap::new(),
-            stop: watch::Sender::new(false),
-            servers: JoinSet::new(),
+        let around = Surroundings {
+            identity: Arc::new(Identity::new(wire.clone(), place.clone(), &deployed)),
+            router: Arc::new(Router::new(wire.clone())),
             place,
             wire,
-            identity,
-            router,
+        };
+        deploy::foundation(&around.wire, &around.place).await?;
+        clock.lap("foundation");
+        let stand_ins = async {
+            let pods = around
+                .identity
+                .assume_role(&around.place.api_role())
+                .await?;
+            let services = Services::start(&around, reserved, &plans, pods, &state_dir).await?;
+            let folder = options.project_root.join("infra/k8s/base");
+            let client = services.kubernetes().await?;
+            manifests::apply(&client, &folder, &around.place.namespace()).await?;
+            anyhow::Ok(services)
+        };
+        let functions = try_join_all(plans.iter().map(|plan| async {
+            let binary = options.bin_dir.join(&plan.key);
+            let deployed = deploy::function(&around.wire, plan, &binary).await;
+            deployed.with_context(|| format!("deploying {}", plan.key))
+        }));
+        let (services, _) = tokio::try_join!(stand_ins, functions)?;
+        clock.lap("functions and stand-ins");
+        Ok(Self {
+            around,
+            functions: plans
+                .into_iter()
+                .map(|plan| (plan.key.clone(), plan))
+                .collect(),
+            inbox: Mutex::default(),
+            services,
             addresses,
             _emulator: emulator,
-        };
-        cloud.serve(listeners, &options);
-        let began = Instant::now();
-        deploy::foundation(&cloud.wire, &cloud.place).await?;
-        tracing::debug!(elapsed_ms = elapsed_ms(began), "foundation deployed");
-        let wire = &cloud.wire;
-        try_join_all(plans.iter().map(|plan| async {
-            let binary = options.bin_dir.join(&plan.key);
-            let deployed = deploy::function(wire, plan, &binary).await;
-            deployed.with_context(|| format!("deploying {}", plan.key))
-        }))
-        .await?;
-        tracing::debug!(elapsed_ms = elapsed_ms(began), "functions deployed");
-        cloud.functions = plans
-            .into_iter()
-            .map(|plan| (plan.key.clone(), plan))
-            .collect();
-        Ok(cloud)
+        })
     }
 
     /// Where the services are.
@@ -159,74 +169,38 @@ impl Cloud {
 
     /// Names and ARNs of this cloud.
     pub fn place(&self) -> &Place {
-        &self.place
+        &self.around.place
     }
 
     /// Calls to the emulator as its root user; `at` another address for the stand-ins.
     pub fn wire(&self) -> &Wire {
-        &self.wire
+        &self.around.wire
+    }
+
+    /// The cloud's IAM, to act as a role.
+    pub fn identity(&self) -> &Identity {
+        &self.around.identity
     }
 
     /// Ends everything the cloud started and waits until it is gone.
-    pub async fn stop(mut self) {
-        self.stop.send_replace(true);
-        let ended = async { while self.servers.join_next().await.is_some() {} };
-        if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
-            tracing::warn!("a server didn't end in time");
-        }
-    }
-
-    fn serve(&mut self, listeners: Listeners, options: &Options) {
-        let authorize: Arc<dyn Authorize> = Arc::clone(&self.identity) as _;
-        let deliver: Arc<dyn Deliver> = Arc::clone(&self.router) as _;
-        let registry = Registry::new(
-            self.wire.clone(),
-            self.place.clone(),
-            Arc::clone(&authorize),
-            Arc::clone(&deliver),
-        );
-        let ecr = front::serve(listeners.ecr, Arc::new(registry), self.stopped());
-        self.spawn("ecr", async { Ok(ecr.await?) });
-        let _ = (authorize, deliver, options);
-    }
-
-    fn spawn(
-        &mut self,
-        server: &'static str,
-        serving: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-    ) {
-        self.servers.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(error = format!("{error:#}"), server, "a server ended");
-            }
-        });
-    }
-
-    /// Completes when the cloud stops.
-    fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut stop = self.stop.subscribe();
-        async move {
-            // An error means that the cloud is gone, which is a stop too.
-            let _ = stop.wait_for(|&stop| stop).await;
-        }
+    pub async fn stop(self) {
+        self.services.stop().await;
     }
 }
 
-fn elapsed_ms(began: Instant) -> u128 {
-    began.elapsed().as_millis()
-}
-
-/// What leads the functions to the stand-ins; for all else they have the emulator's address.
-fn service_endpoints(addresses: &Addresses) -> BTreeMap<String, String> {
-    [
-        ("SAGEMAKER", &addresses.sagemaker),
-        ("SAGEMAKER_RUNTIME", &addresses.sagemaker),
-        ("ECR", &addresses.ecr),
-        ("EKS", &addresses.eks),
-    ]
-    .into_iter()
-    .map(|(service, address)| (format!("AWS_ENDPOINT_URL_{service}"), address.clone()))
-    .collect()
+impl Addresses {
+    /// What leads the functions to the stand-ins; for all else they have the emulator's address.
+    fn for_functions(&self) -> BTreeMap<String, String> {
+        [
+            ("SAGEMAKER", &self.sagemaker),
+            ("SAGEMAKER_RUNTIME", &self.sagemaker),
+            ("ECR", &self.ecr),
+            ("EKS", &self.eks),
+        ]
+        .into_iter()
+        .map(|(service, address)| (format!("AWS_ENDPOINT_URL_{service}"), address.clone()))
+        .collect()
+    }
 }
 
 fn refuse(plans: &[FunctionPlan]) -> anyhow::Result<()> {
@@ -238,36 +212,12 @@ fn refuse(plans: &[FunctionPlan]) -> anyhow::Result<()> {
     bail!("AWS would refuse:\n{}", lines.join("\n"))
 }
 
-/// Sockets of the servers, bound before anything is deployed that names their addresses.
-struct Listeners {
-    sagemaker: TcpListener,
-    ecr: TcpListener,
-    eks: TcpListener,
-}
+/// Says how long the parts of the start took.
+struct Clock(Instant);
 
-impl Listeners {
-    async fn bind() -> std::io::Result<Self> {
-        let bind = || TcpListener::bind(("127.0.0.1", 0));
-        let (sagemaker, ecr, eks) = tokio::try_join!(bind(), bind(), bind())?;
-        Ok(Self {
-            sagemaker,
-            ecr,
-            eks,
-        })
-    }
-
-    fn addresses(&self, wire: &Wire) -> std::io::Result<Addresses> {
-        let address = |listener: &TcpListener| {
-            listener
-                .local_addr()
-                .map(|address| format!("http://{address}"))
-        };
-        Ok(Addresses {
-            aws: wire.endpoint().to_owned(),
-            sagemaker: address(&self.sagemaker)?,
-            ecr: address(&self.ecr)?,
-            eks: address(&self.eks)?,
-            service: "http://127.0.0.1:1".to_owned(),
-        })
+impl Clock {
+    fn lap(&mut self, part: &str) {
+        tracing::debug!(part, elapsed_ms = self.0.elapsed().as_millis(), "started");
+        self.0 = Instant::now();
     }
 }

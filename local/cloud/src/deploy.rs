@@ -18,7 +18,8 @@ use crate::{
 const IAM: &str = "2010-05-08";
 const SNS: &str = "2010-03-31";
 
-/// What all functions share: buckets, bus, topic and inbox, SageMaker's role, repositories, cluster.
+/// What all functions share: buckets, bus, topic and inbox, the roles of
+/// SageMaker and of the API, repositories.
 pub async fn foundation(wire: &Wire, place: &Place) -> anyhow::Result<()> {
     tokio::try_join!(
         data_bucket(wire, place),
@@ -27,7 +28,7 @@ pub async fn foundation(wire: &Wire, place: &Place) -> anyhow::Result<()> {
         alerts(wire, place),
         execution_role(wire, place),
         repositories(wire, place),
-        cluster(wire, place),
+        api_role(wire, place),
     )?;
     Ok(())
 }
@@ -197,19 +198,18 @@ async fn repositories(wire: &Wire, place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn cluster(wire: &Wire, place: &Place) -> anyhow::Result<()> {
-    let role_name = format!("{}-cluster", place.cluster_name());
-    role(wire, &role_name, &plan::trust("eks.amazonaws.com"), None).await?;
-    let body = json!({
-        "name": place.cluster_name(),
-        "roleArn": place.role_arn(&role_name),
-        "resourcesVpcConfig": {},
-        "accessConfig": {"authenticationMode": "API"},
+/// What the forecasting API's pods may do: read models, put metrics.
+async fn api_role(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+    let models = format!("arn:aws:s3:::{}/models/*", place.artifacts_bucket());
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": models},
+            {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"},
+        ],
     });
-    let headers = [("content-type", "application/json")];
-    wire.rest("eks", Method::POST, "/clusters", &headers, body.to_string())
-        .await?;
-    Ok(())
+    let trust = plan::trust("pods.eks.amazonaws.com");
+    role(wire, &place.api_role(), &trust, Some(&policy)).await
 }
 
 async fn queue(wire: &Wire, queue: &QueuePlan, redrive: Option<(&str, u32)>) -> anyhow::Result<()> {

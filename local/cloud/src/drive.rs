@@ -45,19 +45,19 @@ impl Cloud {
     /// Puts an object into the data bucket, which tells EventBridge.
     pub async fn upload(&self, key: &str, body: impl Into<Bytes>) -> anyhow::Result<()> {
         Ok(self
-            .wire
-            .s3_put(&self.place.data_bucket(), key, body)
+            .wire()
+            .s3_put(&self.place().data_bucket(), key, body)
             .await?)
     }
 
     /// An object; `None` when there is none.
     pub async fn object(&self, bucket: &str, key: &str) -> anyhow::Result<Option<Bytes>> {
-        Ok(self.wire.s3_get(bucket, key).await?)
+        Ok(self.wire().s3_get(bucket, key).await?)
     }
 
     /// Objects whose key starts with `prefix`, in key order.
     pub async fn objects(&self, bucket: &str, prefix: &str) -> anyhow::Result<Vec<S3Object>> {
-        Ok(self.wire.s3_list(bucket, prefix).await?)
+        Ok(self.wire().s3_list(bucket, prefix).await?)
     }
 
     /// Puts an event on a bus.
@@ -76,7 +76,7 @@ impl Cloud {
         });
         let body = json!({"Entries": [entry]});
         let answer = self
-            .wire
+            .wire()
             .json("events", "AWSEvents.PutEvents", body)
             .await?;
         if answer["FailedEntryCount"] != json!(0) {
@@ -87,7 +87,11 @@ impl Cloud {
 
     /// Delivers a whole envelope to the default bus's rules as if an AWS service had emitted it.
     pub async fn deliver(&self, event: Value) -> anyhow::Result<()> {
-        self.router.deliver(event).await.map_err(anyhow::Error::msg)
+        self.around
+            .router
+            .deliver(event)
+            .await
+            .map_err(anyhow::Error::msg)
     }
 
     /// Invokes a function and waits for its answer, past its queue.
@@ -96,7 +100,7 @@ impl Cloud {
         let path = format!("/2015-03-31/functions/{name}/invocations");
         let headers = [("content-type", "application/json")];
         let answer = self
-            .wire
+            .wire()
             .rest("lambda", Method::POST, &path, &headers, event.to_string())
             .await?;
         let payload: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -110,7 +114,7 @@ impl Cloud {
     pub async fn enqueue(&self, function: &str, body: &Value) -> anyhow::Result<()> {
         let queue = self.queue_url(&self.function(function)?.queue.name);
         let message = json!({"QueueUrl": queue, "MessageBody": body.to_string()});
-        self.wire
+        self.wire()
             .json("sqs", "AmazonSQS.SendMessage", message)
             .await?;
         Ok(())
@@ -121,7 +125,7 @@ impl Cloud {
         let group = format!("/aws/lambda/{}", self.function(function)?.name);
         let body = json!({"logGroupName": group});
         match self
-            .wire
+            .wire()
             .json("logs", "Logs_20140328.FilterLogEvents", body)
             .await
         {
@@ -160,12 +164,12 @@ impl Cloud {
     /// All alerts since the start, oldest first.
     pub async fn inbox(&self) -> anyhow::Result<Vec<Alert>> {
         let mut inbox = self.inbox.lock().await;
-        let queue = self.queue_url(self.place.alerts_inbox());
+        let queue = self.queue_url(self.place().alerts_inbox());
         for message in self.receive_all(&queue).await? {
             let body: Value = serde_json::from_str(&message.body).context("an alert")?;
             let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
             let done = json!({"QueueUrl": queue, "ReceiptHandle": message.receipt});
-            self.wire
+            self.wire()
                 .json("sqs", "AmazonSQS.DeleteMessage", done)
                 .await?;
             inbox.push(Alert {
@@ -185,17 +189,27 @@ impl Cloud {
         spec: &ImageSpec,
         findings: &Findings,
     ) -> anyhow::Result<String> {
-        let wire = self.wire.at(&self.addresses().ecr);
+        let wire = self.wire().at(&self.addresses().ecr);
         image::push(&wire, repository, tags, spec, findings).await
     }
 
     /// Approves a model package, as a person does who looked at it.
     pub async fn approve_package(&self, arn: &str) -> anyhow::Result<()> {
         let body = json!({"ModelPackageArn": arn, "ModelApprovalStatus": "Approved"});
-        let wire = self.wire.at(&self.addresses().sagemaker);
+        let wire = self.wire().at(&self.addresses().sagemaker);
         wire.json("sagemaker", "SageMaker.UpdateModelPackage", body)
             .await?;
         Ok(())
+    }
+
+    /// A client of the cluster that may do everything.
+    pub async fn kubernetes(&self) -> anyhow::Result<kube::Client> {
+        self.services.kubernetes().await
+    }
+
+    /// A kubeconfig of the cluster's administrator, for `kubectl`.
+    pub fn kubeconfig(&self) -> String {
+        self.services.kubeconfig()
     }
 
     /// A function as deployed.
@@ -211,7 +225,11 @@ impl Cloud {
     }
 
     fn queue_url(&self, queue: &str) -> String {
-        format!("{}/{}/{queue}", self.wire.endpoint(), self.place.account)
+        format!(
+            "{}/{}/{queue}",
+            self.wire().endpoint(),
+            self.place().account
+        )
     }
 
     async fn depth(&self, queue: &str) -> anyhow::Result<(u64, u64)> {
@@ -219,7 +237,7 @@ impl Cloud {
         let hidden = "ApproximateNumberOfMessagesNotVisible";
         let body = json!({"QueueUrl": self.queue_url(queue), "AttributeNames": [visible, hidden]});
         let answer = self
-            .wire
+            .wire()
             .json("sqs", "AmazonSQS.GetQueueAttributes", body)
             .await?;
         let count = |name: &str| -> anyhow::Result<u64> {
@@ -241,7 +259,7 @@ impl Cloud {
                 "WaitTimeSeconds": 0,
             });
             let answer = self
-                .wire
+                .wire()
                 .json("sqs", "AmazonSQS.ReceiveMessage", body)
                 .await?;
             let Some(page) = answer["Messages"]

@@ -58,7 +58,7 @@ impl Emulator {
         let endpoint = format!("http://127.0.0.1:{port}");
         let log_path = state_dir.join("emulator.log");
         let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
-        let group = ProcessGroup::start().context("a process group")?;
+        let group = ProcessGroup::start(state_dir).context("a process group")?;
         let mut process = group
             .command(program)
             // The functions inherit the emulator's environment: nothing of ours may leak into them.
@@ -119,6 +119,7 @@ pub fn program(project_root: &Path) -> PathBuf {
         .map_or_else(|| project_root.join(".venv/bin/ministack"), PathBuf::from)
 }
 
-fn free_port() -> std::io::Result<u16> {
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

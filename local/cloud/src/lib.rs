@@ -1,8 +1,8 @@
 //! AWS on one machine, with the project's functions deployed as they are.
 //!
 //! An emulator ([`emulator`]) answers for most services, with IAM enforced. What it lacks stands in
-//! front of it or beside it: ECR's scans and events ([`registry`]), EKS's clusters ([`eks`]),
-//! SageMaker (crate `local-sagemaker`) and Kubernetes (crate `local-kubernetes`). What AWS would
+//! front of it or beside it: ECR's scans and events ([`registry`]), SageMaker (crate
+//! `local-sagemaker`), EKS and its cluster (crate `local-kubernetes`). What AWS would
 //! refuse and the emulator lets pass is refused before it is deployed ([`refusal`]).
 //!
 //! A deployment is worked out from the project's files ([`settings`], [`names`], [`plan`]) and then
@@ -11,17 +11,18 @@
 mod cloud;
 pub mod deploy;
 pub mod drive;
-pub mod eks;
 pub mod emulator;
 pub mod front;
 pub mod iam;
 pub mod identity;
 pub mod image;
+pub mod manifests;
 pub mod names;
 pub mod plan;
 pub mod refusal;
 pub mod registry;
 pub mod router;
+mod services;
 pub mod settings;
 
 pub use cloud::{Addresses, Cloud, Options};

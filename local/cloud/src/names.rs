@@ -17,8 +17,9 @@ pub struct Place {
     pub account: String,
 }
 
-/// The names that mean the same for each function. The others (`function`, `queue_url`, `queue_arn`,
-/// `dlq_url`, `dlq_arn`) are a function's own.
+/// The names that mean the same for each function. The others are a function's own: `function` is
+/// what the project calls it (`notify`; deployed it is `retail-forecast-{environment}-notify`), and
+/// `queue_url`, `queue_arn`, `dlq_url`, `dlq_arn` are its queue's and its dead-letter queue's.
 pub const SHARED: [&str; 17] = [
     "environment",
     "region",
@@ -83,6 +84,21 @@ impl Place {
     /// Kubernetes namespace.
     pub fn namespace(&self) -> String {
         format!("retail-forecast-{}", self.environment)
+    }
+
+    /// Service of the forecasting API, in the namespace.
+    pub fn service(&self) -> &'static str {
+        "retail-forecast-service"
+    }
+
+    /// Kubernetes service account of the forecasting API, in the namespace.
+    pub fn api_service_account(&self) -> &'static str {
+        "retail-forecast-api"
+    }
+
+    /// Role of that service account.
+    pub fn api_role(&self) -> String {
+        format!("retail-forecast-{}-api", self.environment)
     }
 
     /// Role that SageMaker's jobs and endpoints run with.

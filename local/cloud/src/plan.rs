@@ -87,39 +87,33 @@ pub fn plan(
 ) -> Result<Vec<FunctionPlan>, SettingsError> {
     let mut plans = Vec::new();
     for key in settings.functions() {
-        let name = place.function_name(key);
-        let queue_name = name.clone();
-        let dead_letter_name = format!("{name}-dead-letters");
+        let (queue, dead_letters) = queue_names(place, key);
         let url = |queue: &str| format!("{endpoint}/{}/{queue}", place.account);
         let names = shared.clone().with([
-            ("function", name.clone()),
-            ("queue_url", url(&queue_name)),
-            ("queue_arn", place.arn("sqs", &queue_name)),
-            ("dlq_url", url(&dead_letter_name)),
-            ("dlq_arn", place.arn("sqs", &dead_letter_name)),
+            ("function", key.to_owned()),
+            ("queue_url", url(&queue)),
+            ("queue_arn", place.arn("sqs", &queue)),
+            ("dlq_url", url(&dead_letters)),
+            ("dlq_arn", place.arn("sqs", &dead_letters)),
         ]);
         let mut function = settings.function(key, &names)?;
         function.limits.environment.extend(environment.clone());
-        plans.push(plan_function(
-            key,
-            name,
-            function,
-            place,
-            queue_name,
-            dead_letter_name,
-        ));
+        plans.push(plan_function(key, function, place));
     }
     Ok(plans)
 }
 
-fn plan_function(
-    key: &str,
-    name: String,
-    settings: FunctionSettings,
-    place: &Place,
-    queue_name: String,
-    dead_letter_name: String,
-) -> FunctionPlan {
+/// Names of a function's queue and dead-letter queue.
+fn queue_names(place: &Place, key: &str) -> (String, String) {
+    let name = place.function_name(key);
+    let dead_letters = format!("{name}-dead-letters");
+    (name, dead_letters)
+}
+
+/// Plans one function.
+pub(crate) fn plan_function(key: &str, settings: FunctionSettings, place: &Place) -> FunctionPlan {
+    let name = place.function_name(key);
+    let (queue_name, dead_letter_name) = queue_names(place, key);
     let queue_arn = place.arn("sqs", &queue_name);
     let rules: Vec<_> = settings
         .rules

@@ -216,3 +216,139 @@ fn admits(policy: &Policy, rule: &RulePlan) -> bool {
     };
     policy.allows_service("events.amazonaws.com", &request)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::refusals;
+    use crate::{
+        names::Place,
+        plan::{FunctionPlan, plan_function},
+        settings::{FunctionSettings, Limits, Trigger},
+    };
+
+    const QUEUE: &str = "arn:aws:sqs:r:1:retail-forecast-dev-f";
+
+    fn statement(actions: &Value, resource: &str) -> Value {
+        json!({"Statement": [
+            {"Effect": "Allow", "Action": super::POLLER_ACTIONS, "Resource": QUEUE},
+            {"Effect": "Allow", "Action": actions, "Resource": resource},
+        ]})
+    }
+
+    fn good() -> FunctionPlan {
+        let place = Place {
+            environment: "dev".to_owned(),
+            region: "r".to_owned(),
+            account: "1".to_owned(),
+        };
+        let trigger = Trigger::Pattern {
+            bus: "default".to_owned(),
+            pattern: json!({}),
+        };
+        let settings = FunctionSettings {
+            limits: Limits {
+                memory_mb: 128,
+                timeout_s: 30,
+                batch_size: 10,
+                batching_window_s: 0,
+                max_receive_count: 5,
+                concurrency: 2,
+                environment: BTreeMap::new(),
+            },
+            policy: statement(&json!("s3:GetObject"), "*"),
+            rules: BTreeMap::from([("uploads".to_owned(), (String::new(), trigger))]),
+        };
+        plan_function("f", settings, &place)
+    }
+
+    type Breakage = fn(&mut FunctionPlan);
+
+    #[test]
+    fn a_good_plan_is_not_refused() {
+        assert_eq!(refusals(&[good()]), []);
+        let plan = good();
+        assert_eq!(plan.queue.arn, QUEUE);
+        assert_eq!(plan.queue.visibility_timeout_s, 180);
+        assert_eq!(
+            plan.rules[0].arn,
+            "arn:aws:events:r:1:rule/retail-forecast-dev-f-uploads"
+        );
+    }
+
+    #[test]
+    fn what_aws_would_refuse_is_refused() {
+        let table: [(Breakage, &str); 15] = [
+            (|plan| plan.queue.policy = None, "no policy that lets rule"),
+            (
+                |plan| plan.rules[0].arn.push('x'),
+                "no policy that lets rule",
+            ),
+            (
+                |plan| plan.rules[0].target = "arn:aws:sqs:r:1:other".to_owned(),
+                "not its queue",
+            ),
+            (|plan| plan.rules.clear(), "no rule wakes it"),
+            (
+                |plan| plan.limits.timeout_s = 181,
+                "longer than its queue's visibility timeout",
+            ),
+            (
+                |plan| plan.policy = statement(&json!("s3:Get*"), "x"),
+                "its policy allows s3:Get*",
+            ),
+            (
+                |plan| plan.policy = statement(&json!(["iam:PassRole"]), "*"),
+                "any role",
+            ),
+            (
+                |plan| plan.policy = json!({"Statement": []}),
+                "may not sqs:DeleteMessage",
+            ),
+            (
+                |plan| plan.policy = json!({}),
+                "its policy: not a policy document",
+            ),
+            (
+                |plan| plan.policy["Id"] = json!("x".repeat(10_240)),
+                "more than 10240",
+            ),
+            (|plan| plan.name = "n".repeat(65), "role name"),
+            (|plan| plan.rules[0].name = "r".repeat(65), "rule name"),
+            (
+                |plan| plan.limits.concurrency = 1,
+                "concurrency is 1, outside 2 to 1000",
+            ),
+            (|plan| plan.limits.batch_size = 11, "batching window"),
+            (
+                |plan| {
+                    let environment = &mut plan.limits.environment;
+                    environment.insert("AWS_REGION".to_owned(), String::new());
+                },
+                "AWS_REGION is reserved",
+            ),
+        ];
+        for (break_it, reason) in table {
+            let mut plan = good();
+            break_it(&mut plan);
+            let refusals = refusals(&[plan]);
+            let texts: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+            assert!(
+                texts.iter().any(|text| text.contains(reason)),
+                "{reason}: {texts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn variables_that_lambda_has_no_room_for_are_refused() {
+        let mut plan = good();
+        plan.limits
+            .environment
+            .insert("A".to_owned(), "x".repeat(4096));
+        assert!(refusals(&[plan])[0].to_string().contains("4097 bytes"));
+    }
+}

@@ -3,18 +3,25 @@
 //! The emulator takes no events whose source is AWS's own, but it judges them: each rule's pattern is
 //! tested there, and the event is sent to the rule's queue as EventBridge would.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
 use local_wire::{BoxFuture, Deliver, Wire};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
+
+/// How long rules are taken for what they were: events come in bursts.
+const KEEP_RULES: Duration = Duration::from_secs(1);
 
 /// Delivers to the rules of the default bus.
 #[derive(Debug)]
 pub struct Router {
     wire: Wire,
-    /// Read at the first event: rules don't change once deployed.
-    rules: OnceCell<Vec<Rule>>,
+    rules: Mutex<Option<(Instant, Arc<Vec<Rule>>)>>,
 }
 
 #[derive(Debug)]
@@ -29,16 +36,28 @@ impl Router {
     pub fn new(wire: Wire) -> Self {
         Self {
             wire,
-            rules: OnceCell::new(),
+            rules: Mutex::default(),
         }
     }
 
     async fn route(&self, event: &Value) -> anyhow::Result<()> {
-        let rules = self.rules.get_or_try_init(|| self.read_rules()).await?;
+        let rules = self.rules().await?;
         let event = event.to_string();
         let sent = rules.iter().map(|rule| self.offer(rule, &event));
         try_join_all(sent).await?;
         Ok(())
+    }
+
+    async fn rules(&self) -> anyhow::Result<Arc<Vec<Rule>>> {
+        let mut kept = self.rules.lock().await;
+        if let Some((read, rules)) = &*kept
+            && read.elapsed() < KEEP_RULES
+        {
+            return Ok(Arc::clone(rules));
+        }
+        let rules = Arc::new(self.read_rules().await?);
+        *kept = Some((Instant::now(), Arc::clone(&rules)));
+        Ok(rules)
     }
 
     async fn offer(&self, rule: &Rule, event: &str) -> anyhow::Result<()> {

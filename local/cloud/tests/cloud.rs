@@ -6,100 +6,18 @@
     reason = "test helpers fail by panicking"
 )]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+mod support;
 
-use local_cloud::{Cloud, Findings, Options, emulator};
+use std::time::{Duration, Instant};
+
+use local_cloud::{Cloud, Findings};
 use local_wire::ImageSpec;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const WAIT: Duration = Duration::from_secs(20);
+use support::{Project, WAIT, is_emulator_installed};
 
-fn repository_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn is_emulator_installed() -> bool {
-    let program = emulator::program(&repository_root());
-    let is_there = program.exists();
-    if !is_there {
-        eprintln!("skipped: there is no emulator at {}", program.display());
-    }
-    is_there
-}
-
-/// A project of two functions, `probe` and `idle`, both the example program.
-struct Project {
-    root: TempDir,
-    options: Options,
-}
-
-impl Project {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let bin = root.path().join("bin");
-        let emulator = emulator::program(&repository_root());
-        for folder in ["bin", "infra/policies", "events/patterns", ".venv/bin"] {
-            fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        std::os::unix::fs::symlink(emulator, root.path().join(".venv/bin/ministack")).unwrap();
-        let example = std::env::current_exe().unwrap();
-        let example = example.ancestors().nth(2).unwrap().join("examples/probe");
-        for function in ["probe", "idle"] {
-            fs::copy(&example, bin.join(function)).unwrap();
-        }
-        let options = Options::new(root.path(), &root.path().join("state"), &bin);
-        let project = Self { root, options };
-        project.write("infra/functions.json", &json!({
-            "defaults": {"memory_mb": 128, "timeout_s": 5, "batch_size": 5, "max_receive_count": 2,
-                "concurrency": 5, "environment": {"ARTIFACTS_BUCKET": "${artifacts_bucket}"}},
-            "functions": {"probe": {}, "idle": {"timeout_s": 3}},
-        }));
-        for function in ["probe", "idle"] {
-            project.write(&format!("infra/policies/{function}.json"), &policy());
-        }
-        project.write(
-            "events/patterns/idle.json",
-            &json!({"rules": {
-                "weekly": {"description": "", "schedule": "cron(0 2 ? * MON *)"},
-            }}),
-        );
-        project.write(
-            "events/patterns/probe.json",
-            &json!({"rules": {
-                "uploads": {"description": "", "bus": "default", "pattern": {
-                    "source": ["aws.s3"], "detail": {"bucket": {"name": ["${data_bucket}"]}}}},
-                "ours": {"description": "", "bus": "${event_bus}", "pattern": {
-                    "source": ["retail-forecast"]}},
-                "images": {"description": "", "bus": "default", "pattern": {
-                    "source": ["aws.ecr"], "detail": {"repository-name": ["${infer_repository}"]}}},
-            }}),
-        );
-        project
-    }
-
-    fn write(&self, path: &str, value: &Value) {
-        fs::write(self.root.path().join(path), value.to_string()).unwrap();
-    }
-
-    async fn start(&self) -> Cloud {
-        Cloud::start(self.options.clone()).await.unwrap()
-    }
-}
-
-fn policy() -> Value {
-    json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage",
-            "sqs:GetQueueAttributes"], "Resource": "${queue_arn}"},
-        {"Effect": "Allow", "Action": "s3:PutObject",
-            "Resource": "arn:aws:s3:::${artifacts_bucket}/notes/*"},
-        {"Effect": "Allow", "Action": "ecr:DescribeImageScanFindings",
-            "Resource": "arn:aws:ecr:${region}:${account}:repository/${infer_repository}"},
-    ]})
+async fn start(project: &Project) -> Cloud {
+    Cloud::start(project.options.clone()).await.unwrap()
 }
 
 /// What the function noted under `key`, once it did.
@@ -153,11 +71,14 @@ async fn events_reach_the_function_by_every_way() {
     }
     let project = Project::new();
     let began = Instant::now();
-    let cloud = project.start().await;
+    let cloud = start(&project).await;
     eprintln!("started in {:?}", began.elapsed());
 
     // Our own events, on our bus.
     let noted = ask(&cloud, json!({"note": "notes/ours"})).await;
+    let began = Instant::now();
+    ask(&cloud, json!({"note": "notes/again"})).await;
+    eprintln!("event, queue, warm function, object: {:?}", began.elapsed());
     assert_eq!(noted["source"], "retail-forecast");
     let environment = noted["outcome"]["environment"].to_string();
     assert!(
@@ -215,7 +136,7 @@ async fn images_are_announced_scanned_and_guarded() {
         return;
     }
     let project = Project::new();
-    let cloud = project.start().await;
+    let cloud = start(&project).await;
     let spec = ImageSpec {
         train: None,
         serve: Some(project.options.bin_dir.join("probe")),
@@ -282,7 +203,7 @@ async fn a_failed_message_comes_back_and_ends_among_the_dead_letters() {
             "functions": {"probe": {}, "idle": {}},
         }),
     );
-    let cloud = project.start().await;
+    let cloud = start(&project).await;
     cloud
         .enqueue("probe", &json!({"detail": {"fail": true}}))
         .await

@@ -4,13 +4,23 @@ use std::{
     ffi::OsStr,
     io,
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Child, Command, Stdio},
-    sync::OnceLock,
 };
 
 /// The group's leader: it waits for the end of its input, which the kernel brings about when the
-/// process that holds the other end of the pipe is gone, killed or not; then it kills its group.
-const LEADER: &str = "cat >/dev/null; kill -s KILL -- -$$";
+/// process that holds the other end of the pipe is gone, killed or not. Then it kills the programs
+/// that work in its folder (those of containers have groups of their own; `ML_ROOT` tells where a
+/// container's program works), and its group.
+const LEADER: &str = r#"
+cat >/dev/null
+for process in /proc/[0-9]*; do
+    if tr '\0' '\n' <"$process/environ" | grep -qF "ML_ROOT=$1/"; then
+        kill -s KILL "${process#/proc/}"
+    fi
+done
+kill -s KILL -- -$$
+"#;
 
 /// A process group that is killed when this value is dropped or this process dies, even by SIGKILL.
 #[derive(Debug)]
@@ -19,10 +29,11 @@ pub struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// An empty group.
-    pub fn start() -> io::Result<Self> {
+    /// An empty group. Programs of containers that work in `folder` go with it.
+    pub fn start(folder: &Path) -> io::Result<Self> {
         let leader = Command::new("/bin/sh")
-            .args(["-c", LEADER])
+            .args(["-c", LEADER, "sh"])
+            .arg(folder)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -31,16 +42,11 @@ impl ProcessGroup {
         Ok(Self { leader })
     }
 
-    /// The group's id, for `Command::process_group`.
-    pub fn id(&self) -> i32 {
-        // Process ids fit: Linux's largest is 4,194,304.
-        i32::try_from(self.leader.id()).unwrap_or(i32::MAX)
-    }
-
     /// A command whose process, and those it starts, belong to the group.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.process_group(self.id());
+        // Process ids fit: Linux's largest is 4,194,304.
+        command.process_group(i32::try_from(self.leader.id()).unwrap_or(i32::MAX));
         command
     }
 }
@@ -55,26 +61,15 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// The id of a group that lives as long as this process, for `Command::process_group`: whatever
-/// joins it is killed when this process ends, even by SIGKILL.
-pub fn tethered_group() -> io::Result<i32> {
-    static GROUP: OnceLock<ProcessGroup> = OnceLock::new();
-    if let Some(group) = GROUP.get() {
-        return Ok(group.id());
-    }
-    let group = ProcessGroup::start()?;
-    Ok(GROUP.get_or_init(|| group).id())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt as _;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 
-    use super::ProcessGroup;
+    use super::{Command, ProcessGroup};
 
     #[test]
     fn a_dropped_group_takes_its_members_and_their_children_with_it() {
-        let group = ProcessGroup::start().unwrap();
+        let group = ProcessGroup::start("/nowhere".as_ref()).unwrap();
         let mut member = group
             .command("/bin/sh")
             .args(["-c", "sleep 60 & wait"])
@@ -82,5 +77,22 @@ mod tests {
             .unwrap();
         drop(group);
         assert_eq!(member.wait().unwrap().signal(), Some(9));
+    }
+
+    #[test]
+    fn programs_of_containers_go_with_their_folders_group() {
+        let group = ProcessGroup::start("/nowhere/a".as_ref()).unwrap();
+        let container = |root: &str| {
+            let mut command = Command::new("sleep");
+            command.arg("60").env("ML_ROOT", root).process_group(0);
+            command.spawn().unwrap()
+        };
+        let mut ours = container("/nowhere/a/job");
+        let mut others = container("/nowhere/abc/job");
+        drop(group);
+        assert_eq!(ours.wait().unwrap().signal(), Some(9));
+        assert!(others.try_wait().unwrap().is_none());
+        others.kill().unwrap();
+        others.wait().unwrap();
     }
 }

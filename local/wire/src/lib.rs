@@ -11,7 +11,7 @@ mod seams;
 mod xml;
 
 pub use call::{CallError, Credentials, Response, Wire};
-pub use group::{ProcessGroup, tethered_group};
+pub use group::ProcessGroup;
 pub use http::Method;
 pub use s3::S3Object;
 pub use seams::{Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused};

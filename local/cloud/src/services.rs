@@ -1,0 +1,232 @@
+//! The services that the emulator lacks, on addresses of their own.
+
+use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use local_kubernetes::{AccessEntry, StsTokens};
+use local_wire::{Authorize, Credentials, Deliver, Images, Wire};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    Addresses, emulator::free_port, front, iam::Policy, identity::Identity, image::Registered,
+    names::Place, plan::FunctionPlan, registry::Registry, router::Router,
+};
+
+/// Group of the functions' roles inside the cluster, as their access entries say.
+const DEPLOYERS: &str = "retail-forecast-deployers";
+/// First wait before a crashed container starts again: 10 s on a real node, for which nobody waits.
+const RESTART_BACK_OFF: Duration = Duration::from_secs(1);
+/// How long pods are given to end when the cloud stops.
+const POD_GRACE: Duration = Duration::from_secs(1);
+/// Longest a stopping cloud waits for its servers before it ends them.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Token of the cluster's administrator. The cluster is reachable from this machine only.
+const ADMIN_TOKEN: &str = "local-administrator";
+
+/// What the stand-ins need of the rest of the cloud.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) place: Place,
+    pub(crate) wire: Wire,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) router: Arc<Router>,
+}
+
+/// Where the services will be: bound or chosen before anything is deployed that names them.
+pub(crate) struct Reserved {
+    sagemaker: TcpListener,
+    ecr: TcpListener,
+    eks: u16,
+    service: u16,
+    pub(crate) addresses: Addresses,
+}
+
+impl Reserved {
+    /// Takes free ports. `aws` is the emulator's address.
+    pub(crate) async fn take(aws: &str) -> std::io::Result<Self> {
+        let sagemaker = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let ecr = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let (eks, service) = (free_port()?, free_port()?);
+        let local = |port: u16| format!("http://127.0.0.1:{port}");
+        let addresses = Addresses {
+            aws: aws.to_owned(),
+            sagemaker: local(sagemaker.local_addr()?.port()),
+            ecr: local(ecr.local_addr()?.port()),
+            eks: local(eks),
+            service: local(service),
+        };
+        Ok(Self {
+            sagemaker,
+            ecr,
+            eks,
+            service,
+            addresses,
+        })
+    }
+}
+
+/// The running services. Dropping them ends what they started.
+pub(crate) struct Services {
+    stop: watch::Sender<bool>,
+    servers: JoinSet<()>,
+    cluster: local_kubernetes::Running,
+}
+
+impl Services {
+    /// Starts all of them. `pods` are the credentials of the API's pods.
+    pub(crate) async fn start(
+        around: &Surroundings,
+        reserved: Reserved,
+        plans: &[FunctionPlan],
+        pods: Credentials,
+        state_dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let authorize: Arc<dyn Authorize> = Arc::clone(&around.identity) as _;
+        let deliver: Arc<dyn Deliver> = Arc::clone(&around.router) as _;
+        let images: Arc<dyn Images> = Arc::new(Registered::new(around.wire.clone()));
+        let place = &around.place;
+
+        let service = format!("{}/{}", place.namespace(), place.service());
+        let account = format!("{}/{}", place.namespace(), place.api_service_account());
+        let cluster = local_kubernetes::start(local_kubernetes::Config {
+            region: place.region.clone(),
+            account: place.account.clone(),
+            cluster_name: place.cluster_name(),
+            state_dir: state_dir.join("kubernetes"),
+            api_port: 0,
+            eks_port: reserved.eks,
+            service_ports: BTreeMap::from([(service, reserved.service)]),
+            admin_token: ADMIN_TOKEN.to_owned(),
+            images: Arc::clone(&images),
+            authorize: Arc::clone(&authorize),
+            tokens: Arc::new(StsTokens::new(
+                around.wire.endpoint(),
+                &place.region,
+                &place.cluster_name(),
+            )),
+            access_entries: access_entries(plans),
+            pod_environment: pod_environment(around),
+            service_account_environment: BTreeMap::from([(account, credential_variables(pods))]),
+            restart_back_off: RESTART_BACK_OFF,
+        })
+        .await
+        .context("the cluster")?;
+
+        let mut services = Self {
+            stop: watch::Sender::new(false),
+            servers: JoinSet::new(),
+            cluster,
+        };
+        let registry = Registry::new(
+            around.wire.clone(),
+            place.clone(),
+            Arc::clone(&authorize),
+            Arc::clone(&deliver),
+        );
+        let ecr = front::serve(reserved.ecr, Arc::new(registry), services.stopped());
+        services.spawn("ECR", async { Ok(ecr.await?) });
+        let config = local_sagemaker::Config {
+            region: place.region.clone(),
+            account: place.account.clone(),
+            state_dir: state_dir.join("sagemaker"),
+            store: Arc::new(around.wire.clone()),
+            authorize,
+            deliver,
+            images,
+        };
+        let sagemaker = local_sagemaker::serve(reserved.sagemaker, config, services.stopped());
+        services.spawn("SageMaker", sagemaker);
+        Ok(services)
+    }
+
+    /// A client of the cluster that may do everything.
+    pub(crate) async fn kubernetes(&self) -> anyhow::Result<kube::Client> {
+        let kubeconfig = Kubeconfig::from_yaml(&self.cluster.kubeconfig())?;
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        Ok(kube::Client::try_from(config)?)
+    }
+
+    /// A kubeconfig of the cluster's administrator.
+    pub(crate) fn kubeconfig(&self) -> String {
+        self.cluster.kubeconfig()
+    }
+
+    /// Ends them and waits until they are gone.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let ended = async { while self.servers.join_next().await.is_some() {} };
+        let ended = tokio::time::timeout(STOP_LIMIT, ended);
+        let (ended, ()) = tokio::join!(ended, self.cluster.stop(POD_GRACE));
+        if ended.is_err() {
+            tracing::warn!("a server didn't end in time");
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        server: &'static str,
+        serving: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.servers.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(error = format!("{error:#}"), server, "a server ended");
+            }
+        });
+    }
+
+    /// Completes when the cloud stops.
+    fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // An error means that the cloud is gone, which is a stop too.
+            let _ = stop.wait_for(|&stop| stop).await;
+        }
+    }
+}
+
+/// The roles of the functions that may find the cluster may also enter it.
+fn access_entries(plans: &[FunctionPlan]) -> BTreeMap<String, AccessEntry> {
+    plans
+        .iter()
+        .filter(|plan| {
+            Policy::parse(&plan.policy).is_ok_and(|policy| {
+                policy
+                    .allowed_actions()
+                    .any(|action| action == "eks:DescribeCluster")
+            })
+        })
+        .map(|plan| {
+            let entry = AccessEntry {
+                username: None,
+                groups: vec![DEPLOYERS.to_owned()],
+            };
+            (plan.role_arn.clone(), entry)
+        })
+        .collect()
+}
+
+fn pod_environment(around: &Surroundings) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("AWS_REGION".to_owned(), around.place.region.clone()),
+        (
+            "AWS_ENDPOINT_URL".to_owned(),
+            around.wire.endpoint().to_owned(),
+        ),
+    ])
+}
+
+fn credential_variables(credentials: Credentials) -> BTreeMap<String, String> {
+    let token = credentials
+        .session_token
+        .map(|token| ("AWS_SESSION_TOKEN", token));
+    [
+        ("AWS_ACCESS_KEY_ID", credentials.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key),
+    ]
+    .into_iter()
+    .chain(token)
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
