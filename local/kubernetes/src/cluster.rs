@@ -1,0 +1,285 @@
+//! Starting and stopping the whole.
+
+use std::{
+    collections::BTreeMap, net::Ipv4Addr, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
+};
+
+use anyhow::Context;
+use axum::Router;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use jiff::Timestamp;
+use local_wire::{Authorize, Images};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    api::{self, Api},
+    auth::{AccessEntry, Authenticator, VerifyToken},
+    catalog::{PODS, SERVICES},
+    controller,
+    eks::{self, Eks},
+    json::strings,
+    kubelet::{Kubelet, PodEnvironment},
+    proxy::{Ports, Proxy},
+    registry::{DeleteOptions, Registry},
+    store::Key,
+    tls,
+};
+
+/// What a cluster is made of.
+pub struct Config {
+    /// AWS region, as in the cluster's ARN.
+    pub region: String,
+    /// AWS account, 12 digits.
+    pub account: String,
+    /// Name of the EKS cluster.
+    pub cluster_name: String,
+    /// Where pods have their logs and working directories: `pods/{namespace}/{pod}.log`.
+    pub state_dir: PathBuf,
+    /// Port of the API server; 0 takes a free one.
+    pub api_port: u16,
+    /// Port of the EKS front; 0 takes a free one.
+    pub eks_port: u16,
+    /// Ports of Services by `namespace/name`; the others get free ones.
+    pub service_ports: BTreeMap<String, u16>,
+    /// Bearer token that may do everything, for set-up; empty for none.
+    pub admin_token: String,
+    /// Finds the programs of images.
+    pub images: Arc<dyn Images>,
+    /// Decides who may describe the cluster.
+    pub authorize: Arc<dyn Authorize>,
+    /// Finds out who made an EKS token.
+    pub tokens: Arc<dyn VerifyToken>,
+    /// What IAM principals are inside the cluster, by ARN of the role or user.
+    pub access_entries: BTreeMap<String, AccessEntry>,
+    /// Variables that every pod gets; its template wins over them.
+    pub pod_environment: BTreeMap<String, String>,
+    /// Variables of the pods of a service account, by `namespace/name`; these win over
+    /// `pod_environment`.
+    pub service_account_environment: BTreeMap<String, BTreeMap<String, String>>,
+    /// First wait before a crashed container is started again or a missing image looked for again;
+    /// it doubles. Kubernetes has 10 s.
+    pub restart_back_off: Duration,
+}
+
+/// A cluster that runs. Dropping it kills its pods; [`Running::stop`] ends them with grace.
+pub struct Running {
+    /// `https://127.0.0.1:PORT`.
+    pub api_url: String,
+    /// Certificate of the authority that vouches for the API server.
+    pub ca_pem: String,
+    /// `http://127.0.0.1:PORT`, where EKS is called.
+    pub eks_url: String,
+    admin_token: String,
+    cluster_name: String,
+    registry: Arc<Registry>,
+    ports: watch::Receiver<Ports>,
+    tasks: JoinSet<()>,
+}
+
+/// Starts a cluster.
+///
+/// # Errors
+///
+/// When a port is taken, or the certificates can't be made.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    let directory = config.state_dir.join("pods");
+    tokio::fs::create_dir_all(&directory)
+        .await
+        .with_context(|| format!("{}", directory.display()))?;
+    let directory = tokio::fs::canonicalize(&directory).await?;
+    let tls = tls::make()?;
+    let api = listen(config.api_port).await?;
+    let eks = listen(config.eks_port).await?;
+    let api_url = format!("https://{}", api.local_addr()?);
+    let eks_url = format!("http://{}", eks.local_addr()?);
+    // Probes go to this machine, whatever proxy the surroundings name; and a kept connection would
+    // tell of a program that has ended since.
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .build()?;
+
+    let registry = Arc::new(Registry::new());
+    let mut tasks = JoinSet::new();
+    let kubelet = Arc::new(Kubelet {
+        registry: Arc::clone(&registry),
+        images: config.images,
+        directory: directory.clone(),
+        environment: PodEnvironment {
+            common: config.pod_environment,
+            by_service_account: config.service_account_environment,
+        },
+        restart_back_off: config.restart_back_off,
+        http,
+    });
+    tasks.spawn(kubelet.run());
+    tasks.spawn(controller::run(Arc::clone(&registry)));
+    let (sender, ports) = watch::channel(Ports::new());
+    let proxy = Proxy {
+        registry: Arc::clone(&registry),
+        wanted: config.service_ports,
+        ports: sender,
+    };
+    tasks.spawn(proxy.run());
+    let server = Api {
+        registry: Arc::clone(&registry),
+        authenticator: Authenticator {
+            admin_token: config.admin_token.clone(),
+            tokens: config.tokens,
+            access_entries: config.access_entries,
+        },
+        pods: directory,
+    };
+    let router = Router::new()
+        .fallback(api::handle)
+        .with_state(Arc::new(server));
+    tasks.spawn(serve_tls(api, tls.acceptor, router));
+    let front = eks::router(Arc::new(Eks {
+        region: config.region,
+        account: config.account,
+        cluster_name: config.cluster_name.clone(),
+        endpoint: api_url.clone(),
+        ca_pem: tls.ca_pem.clone(),
+        created: Timestamp::now(),
+        authorize: config.authorize,
+    }));
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(eks, front).await {
+            tracing::error!(%error, "EKS front stopped");
+        }
+    });
+    tracing::info!(api_url, eks_url, "cluster runs");
+    Ok(Running {
+        api_url,
+        ca_pem: tls.ca_pem,
+        eks_url,
+        admin_token: config.admin_token,
+        cluster_name: config.cluster_name,
+        registry,
+        ports,
+        tasks,
+    })
+}
+
+async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("port {port}"))
+}
+
+/// Accepts connections until the task is aborted; their tasks end with it.
+async fn serve_tls(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve_connection(stream, acceptor.clone(), router.clone()));
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: others will be closed.
+                    tracing::warn!(%error, "connection not accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
+    let served: Result<(), Box<dyn std::error::Error + Send + Sync>> = async {
+        // An answer is small and complete: waiting for more to send only costs time.
+        stream.set_nodelay(true)?;
+        let stream = acceptor.accept(stream).await?;
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .await?;
+        Ok(())
+    }
+    .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+impl Running {
+    /// Where a Service answers (`http://127.0.0.1:PORT`); waits for a listener that is about to
+    /// open. `None` when there is no such Service, or it selects nothing.
+    pub async fn service_url(&self, namespace: &str, name: &str) -> Option<String> {
+        let service = self
+            .registry
+            .store
+            .get(&Key::new(&SERVICES, namespace, name))?;
+        strings(&service, "/spec/selector").next()?;
+        let service = (namespace.to_owned(), name.to_owned());
+        let mut ports = self.ports.clone();
+        let opened = ports.wait_for(|ports| ports.contains_key(&service));
+        // A wanted port may be taken: then there is no listener to wait for.
+        let ports = tokio::time::timeout(Duration::from_secs(2), opened).await;
+        let port = *ports.ok()?.ok()?.get(&service)?;
+        Some(format!("http://127.0.0.1:{port}"))
+    }
+
+    /// A kubeconfig for the admin token: `kubectl --kubeconfig FILE`.
+    pub fn kubeconfig(&self) -> String {
+        let (name, ca) = (&self.cluster_name, BASE64_STANDARD.encode(&self.ca_pem));
+        let (server, token) = (&self.api_url, &self.admin_token);
+        serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "clusters": [{
+                "name": name,
+                "cluster": {"server": server, "certificate-authority-data": ca},
+            }],
+            "users": [{"name": "admin", "user": {"token": token}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
+        })
+        .to_string()
+    }
+
+    /// Stops: pods get `grace` to end, the rest goes at once.
+    pub async fn stop(mut self, grace: Duration) {
+        let mut changes = self.registry.store.subscribe();
+        // Without their owners nobody starts pods anew.
+        for resource in [&crate::catalog::DEPLOYMENTS, &crate::catalog::REPLICA_SETS, &PODS] {
+            for object in self.registry.store.list(resource, None).0 {
+                let options = DeleteOptions {
+                    grace_period_seconds: i64::try_from(grace.as_secs().max(1)).ok(),
+                    ..DeleteOptions::default()
+                };
+                if let Err(refused) = self.registry.delete(&Key::of(resource, &object), &options) {
+                    tracing::debug!(%refused, "went by itself");
+                }
+            }
+        }
+        let registry = Arc::clone(&self.registry);
+        let emptied = async move {
+            while !registry.store.list(&PODS, None).0.is_empty() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let emptied: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(emptied);
+        if tokio::time::timeout(grace + Duration::from_secs(1), emptied)
+            .await
+            .is_err()
+        {
+            tracing::warn!("pods outlived their grace");
+        }
+        self.tasks.shutdown().await;
+    }
+}

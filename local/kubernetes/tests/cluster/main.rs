@@ -1,0 +1,7 @@
+//! The cluster as its clients see it: over TLS, with the `kube` client, running real processes.
+
+mod access;
+mod api;
+mod rollout;
+mod support;
+mod workload;
