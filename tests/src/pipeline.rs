@@ -165,7 +165,7 @@ impl Pipeline {
                 shown(ready(start_evaluation::handle(&config.evaluation, &ports, received)))
             }
             "judge-model" => {
-                let ports = judge_model::Ports { store: world, transforms: world, bus: world };
+                let ports = judge_model::Ports { store: world, transforms: world, bus: world, clock: world };
                 shown(ready(judge_model::handle(&config.judge, &ports, received)))
             }
             "register-model" => shown(ready(register_model::handle(&config.register, world, world, world, received))),

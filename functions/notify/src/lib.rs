@@ -71,7 +71,7 @@ pub async fn handle(
     records::write(
         store,
         &mark,
-        &json!({"schema": 1, "subject": notice.subject, "event": received.id}),
+        &json!({"schema": 1, "subject": notice.subject}),
     )
     .await?;
     Ok(Step::Done(decision))
