@@ -105,7 +105,9 @@ fn only_one_crate_sees_aws_and_only_one_the_lambda_runtime() {
         let clients = member.dependencies.iter().filter(|dependency| {
             dependency.starts_with("aws-sdk-") || *dependency == "aws-config" || *dependency == "kube"
         });
-        assert!(name == "aws" || clients.clone().count() == 0, "{name} uses {:?}", clients.collect::<Vec<_>>());
+        // The local cloud plays the pipeline there: it applies the manifests once, before any function runs.
+        let clients: Vec<_> = clients.filter(|client| !(name == "local-cloud" && *client == "kube")).collect();
+        assert!(name == "aws" || clients.is_empty(), "{name} uses {clients:?}");
         for (dependency, owner) in [("lambda_runtime", "runtime"), ("aws_lambda_events", "runtime")] {
             assert!(name == owner || !member.dependencies.contains(dependency), "{name} uses {dependency}");
         }

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use model::serve::settings::Settings;
-use model::serve::source::{BoxFuture, FetchModel, load};
-use model::serve::telemetry::{Datum, PublishMetrics, namespace};
+use model::serve::source::load;
+use model::serve::telemetry::{PublishMetrics, namespace};
 use model::serve::{Service, router};
 use model::train::Layout;
 
@@ -20,39 +20,6 @@ use model::train::Layout;
 const LAST_REQUESTS: Duration = Duration::from_secs(20);
 /// How long the last publication of metrics may take.
 const LAST_METRICS: Duration = Duration::from_secs(3);
-
-/// The ports to the outside. Connect S3 and CloudWatch here.
-fn ports() -> (Arc<dyn FetchModel>, Arc<dyn PublishMetrics>) {
-    (Arc::new(NoS3), Arc::new(LogMetrics))
-}
-
-/// Stands where there is no S3 client.
-struct NoS3;
-
-impl FetchModel for NoS3 {
-    fn fetch<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Vec<u8>>> {
-        Box::pin(async { bail!("this build has no S3 client; give MODEL_URI the path of a file") })
-    }
-}
-
-/// Writes metrics to the log.
-struct LogMetrics;
-
-impl PublishMetrics for LogMetrics {
-    fn publish<'a>(
-        &'a self,
-        namespace: &'a str,
-        release: &'a str,
-        data: &'a [Datum],
-    ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            for Datum { name, value, unit } in data {
-                info!(namespace, release, name, value, unit, "metric");
-            }
-            Ok(())
-        })
-    }
-}
 
 fn main() -> ExitCode {
     model::process::log_to_stderr();
@@ -72,7 +39,7 @@ fn main() -> ExitCode {
 
 async fn serve() -> Result<()> {
     let settings = Settings::read(|name| std::env::var(name).ok())?;
-    let (s3, metrics) = ports();
+    let (s3, metrics) = model::serve::outside::connect(&settings).await?;
     let folder = Layout::new(model::process::ml_root()).model();
     let loaded = load(&folder, &settings, s3.as_ref()).await?;
     info!(

@@ -1,6 +1,7 @@
 //! Serving forecasts over HTTP: SageMaker's endpoints and the forecasting API.
 
 mod body;
+pub mod outside;
 pub mod settings;
 pub mod source;
 pub mod telemetry;
