@@ -80,7 +80,8 @@ pub struct Example {
     /// The column's name as the file spells it; none where the whole row is meant.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub column: Option<String>,
-    /// The offending text: shortened, control characters and stray bytes escaped.
+    /// The offending text: shortened, control characters and stray bytes escaped. Where a byte is
+    /// no text, its value and place in the text come first.
     pub text: String,
 }
 
@@ -251,6 +252,20 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     text
 }
 
+/// Which byte of a value keeps it from being text, counted from 1, and the value.
+pub(crate) fn shown_stray(bytes: &[u8]) -> String {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    let nul = bytes[..valid].iter().position(|&byte| byte == 0);
+    let at = nul.unwrap_or(valid);
+    match bytes.get(at) {
+        Some(byte) => format!("byte 0x{byte:02x} at {} of {}", at + 1, shown(bytes)),
+        None => shown(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +278,8 @@ mod tests {
         assert_eq!(shown(b"caf\xe9!"), "caf\\xe9!");
         assert_eq!(shown(&[b'x'; 1000]), format!("{}…", "x".repeat(40)));
         assert_eq!(shown(&[b'x'; 40]), "x".repeat(40));
+        assert_eq!(shown_stray(b"caf\xe9!"), "byte 0xe9 at 4 of caf\\xe9!");
+        assert_eq!(shown_stray(b"a\0\xff"), "byte 0x00 at 2 of a\\u{0}\\xff");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Finding the required columns in the first line.
 
 use crate::contract::Columns;
-use crate::finding::{Example, Findings, Rule, shown};
+use crate::finding::{Example, Findings, Rule, shown, shown_stray};
 use crate::row::Role;
 use crate::window::Record;
 
@@ -26,7 +26,7 @@ impl Header {
             match std::str::from_utf8(field) {
                 Ok(name) if !name.contains('\0') => names.push(name.trim().to_owned()),
                 _ => {
-                    let text = shown(&record.joined());
+                    let text = shown_stray(&record.joined());
                     let column = None;
                     findings.row(Rule::Encoding, || Example { line, column, text });
                     return None;

@@ -316,6 +316,20 @@ mod tests {
             let text = format!("{line}\n{}", "x".repeat(99));
             assert_eq!(parser().plain(text.as_bytes()), None, "{line:?}");
         }
+        for note in [&b"x\"y"[..], b"\xff", b"\0", b"caf\xc3\xa9", b"a\tb"] {
+            let roles = [
+                Role::Date,
+                Role::Extra,
+                Role::Store,
+                Role::Item,
+                Role::Sales,
+            ];
+            let mut parser = RowParser::new(roles.into(), Limits::NONE);
+            let text =
+                |note| [&b"2013-01-01,"[..], note, b",1,1,13\n2013-01-02,,1,1,14\n"].concat();
+            assert_eq!(parser.plain(&text(note)), None, "{note:?}");
+            assert!(parser.plain(&text(b"a b; c")).is_some());
+        }
         let row = b"2013-01-01,1,1,13\n";
         assert_eq!(parser().plain(row), None, "too near the end of the text");
     }

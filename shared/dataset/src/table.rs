@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use crate::content::{Content, Stop};
 use crate::contract::Contract;
-use crate::finding::{Example, Findings, Rule, shown};
+use crate::finding::{Example, Findings, Rule, shown, shown_stray};
 use crate::header::Header;
 use crate::row::{Limits, Row, RowParser};
 use crate::window::{MAX_ROW, Quoting, Record, Records, Window};
@@ -143,7 +143,10 @@ impl<R: Read> Table<R> {
             self.findings.row(rule, || Example {
                 line,
                 column: Some(shown(header.names[column].as_bytes())),
-                text: shown(text),
+                text: match rule {
+                    Rule::Encoding => shown_stray(text),
+                    _ => shown(text),
+                },
             });
         });
         Ok(row.map_or(Next::Rejected, Next::Row))

@@ -270,10 +270,10 @@ mod tests {
 
     #[test]
     fn lines_are_cut_counted_and_unquoted() {
-        let text = "\u{feff}a,b\r\n\r\n1,2\n\n\"3\n4\",\"5\"\"\"\r\n6,\n,\n7";
+        let text = "\u{feff}a,b\r\n\r\n\u{feff}\"1\",2\n\n\"3\n4\",\"5\"\"\"\r\n6,\n,\n7";
         let expected: Vec<(u64, Vec<String>)> = [
             (1, vec!["a", "b"]),
-            (3, vec!["1", "2"]),
+            (3, vec!["\u{feff}\"1\"", "2"]),
             (5, vec!["3\n4", "5\""]),
             (7, vec!["6", ""]),
             (8, vec!["", ""]),

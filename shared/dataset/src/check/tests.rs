@@ -117,7 +117,7 @@ fn an_offending_row_is_shown_where_it_stands() {
     let latin1 = only_finding([file("").as_bytes(), b"2013-08-01,1,caf\xe9,1\n"].concat());
     assert_eq!(
         (latin1.rule, latin1.examples[0].text.as_str()),
-        (Rule::Encoding, "caf\\xe9")
+        (Rule::Encoding, "byte 0xe9 at 4 of caf\\xe9")
     );
 
     let ragged = only_finding(file("2013-08-01,1,1\n2013-08-02,1,1,1,1\n"));
@@ -312,7 +312,22 @@ fn line() -> impl Strategy<Value = String> {
         "\n", "\n", "\n", "\r\n", "\r\n", "\n\n", "\n\r\n", "\r\r\n",
     ]);
     let fields = (date(), cell(), cell(), cell());
-    let extra = prop::sample::select(vec!["", "", "", "", "", ",x", ",", ",\"x\""]);
+    let extra = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        "",
+        "",
+        ",x",
+        ",",
+        ",\"x\"",
+        ",\"x,y\"",
+        ",\"x\ny\"",
+        ",x\"y",
+        ",é",
+        ",\0",
+        ",\t",
+    ]);
     (fields, extra, end).prop_map(|((date, store, item, sales), extra, end)| {
         format!("{date},{store},{item},{sales}{extra}{end}")
     })
