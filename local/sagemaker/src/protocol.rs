@@ -39,9 +39,14 @@ async fn control(State(service): State<Arc<Service>>, headers: HeaderMap, body: 
         Ok(answer) => (StatusCode::OK, answer),
         Err(error) => {
             tracing::debug!(operation, %error, "refused");
+            // The model's own errors spell their member with a capital, those of all services don't.
+            let message = match error.code {
+                "ResourceInUse" | "ConflictException" => "Message",
+                _ => "message",
+            };
             (
                 status(error.status),
-                json!({"__type": error.code, "message": error.message}),
+                json!({"__type": error.code, message: error.message}),
             )
         }
     };

@@ -393,7 +393,11 @@ impl Cloud {
             Err(Refusal {
                 status,
                 code: body["__type"].as_str().unwrap_or_default().to_owned(),
-                message: body["message"].as_str().unwrap_or_default().to_owned(),
+                message: body["message"]
+                    .as_str()
+                    .or_else(|| body["Message"].as_str())
+                    .unwrap_or_default()
+                    .to_owned(),
             })
         })
     }
