@@ -389,21 +389,23 @@ async fn a_name_is_used_once_even_after_the_job_ended() -> anyhow::Result<()> {
 async fn a_job_that_does_nothing_is_over_at_once() -> anyhow::Result<()> {
     let cloud = cloud().await?;
     cloud.training_image("noop", "exit 0")?;
-    let start = Instant::now();
-    cloud
-        .ok("CreateTrainingJob", request("noop", "noop"))
-        .await?;
-    let job = ended(&cloud, "noop").await?;
-    assert_eq!(job["TrainingJobStatus"], "Completed");
-    assert!(
-        job.get("ModelArtifacts").is_none(),
-        "an empty model folder is no artifact"
-    );
-    assert!(
-        start.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        start.elapsed()
-    );
+    let mut quickest = Duration::MAX;
+    // The quickest of several: a busy machine slows some, a fixed wait all of them.
+    for n in 0..5 {
+        let name = format!("noop-{n}");
+        let start = Instant::now();
+        cloud
+            .ok("CreateTrainingJob", request(&name, "noop"))
+            .await?;
+        let job = ended(&cloud, &name).await?;
+        quickest = quickest.min(start.elapsed());
+        assert_eq!(job["TrainingJobStatus"], "Completed");
+        assert!(
+            job.get("ModelArtifacts").is_none(),
+            "an empty model folder is no artifact"
+        );
+    }
+    assert!(quickest < Duration::from_millis(500), "{quickest:?}");
     Ok(())
 }
 
