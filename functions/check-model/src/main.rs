@@ -1,43 +1,35 @@
-//! The Lambda function: settings from the environment, clients, and the loop.
+//! Wiring of `check-model`: settings, clients, the handler.
 
 use aws::{Context, EventBridge, S3, SageMaker, Sqs};
 use check_model::{Config, NAME, Ports, handle};
-use domain::{Result, settings::Settings};
-
-struct Wiring {
-    config: Config,
-    store: S3,
-    transforms: SageMaker,
-    bus: EventBridge,
-    queue: Sqs,
-}
-
-fn wire() -> Result<Wiring> {
-    let settings = Settings::new(std::env::vars());
-    let context = Context::new(&settings)?;
-    Ok(Wiring {
-        config: Config::read(&settings)?,
-        store: S3::new(&context),
-        transforms: SageMaker::new(&context),
-        bus: EventBridge::new(&context, settings.text("EVENT_BUS")?),
-        queue: Sqs::new(
-            &context,
-            settings.text("QUEUE_URL")?,
-            settings.text("DLQ_URL")?,
-        ),
-    })
-}
+use domain::settings::Settings;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> runtime::Exit {
-    let wiring = wire().map_err(|error| runtime::failed_to_start(NAME, &error))?;
+    run()
+        .await
+        .map_err(|error| runtime::failed_to_start(NAME, &error))?
+}
+
+async fn run() -> domain::Result<runtime::Exit> {
+    let settings = Settings::new(std::env::vars());
+    let config = Config::read(&settings)?;
+    let context = Context::new(&settings)?;
+    let queue = Sqs::new(
+        &context,
+        settings.text("QUEUE_URL")?,
+        settings.text("DLQ_URL")?,
+    );
+    let store = S3::new(&context);
+    let sagemaker = SageMaker::new(&context);
+    let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
     let ports = Ports {
-        store: &wiring.store,
-        transforms: &wiring.transforms,
-        bus: &wiring.bus,
+        store: &store,
+        transforms: &sagemaker,
+        bus: &bus,
     };
-    runtime::run(NAME, &wiring.queue, async |received| {
-        handle(&wiring.config, &ports, received).await
+    Ok(runtime::run(NAME, &queue, async |received| {
+        handle(&config, &ports, received).await
     })
-    .await
+    .await)
 }

@@ -1,40 +1,33 @@
-//! The Lambda function: settings from the environment, clients, and the loop.
+//! Wiring of `validate-dataset`: settings, clients, the handler.
 
 use aws::{Context, EventBridge, S3, Sqs};
-use domain::{Result, settings::Settings};
+use domain::settings::Settings;
 use validate_dataset::{Config, NAME, Ports, handle};
-
-struct Wiring {
-    config: Config,
-    store: S3,
-    bus: EventBridge,
-    queue: Sqs,
-}
-
-fn wire() -> Result<Wiring> {
-    let settings = Settings::new(std::env::vars());
-    let context = Context::new(&settings)?;
-    Ok(Wiring {
-        config: Config::read(&settings)?,
-        store: S3::new(&context),
-        bus: EventBridge::new(&context, settings.text("EVENT_BUS")?),
-        queue: Sqs::new(
-            &context,
-            settings.text("QUEUE_URL")?,
-            settings.text("DLQ_URL")?,
-        ),
-    })
-}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> runtime::Exit {
-    let wiring = wire().map_err(|error| runtime::failed_to_start(NAME, &error))?;
+    run()
+        .await
+        .map_err(|error| runtime::failed_to_start(NAME, &error))?
+}
+
+async fn run() -> domain::Result<runtime::Exit> {
+    let settings = Settings::new(std::env::vars());
+    let config = Config::read(&settings)?;
+    let context = Context::new(&settings)?;
+    let queue = Sqs::new(
+        &context,
+        settings.text("QUEUE_URL")?,
+        settings.text("DLQ_URL")?,
+    );
+    let store = S3::new(&context);
+    let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
     let ports = Ports {
-        store: &wiring.store,
-        bus: &wiring.bus,
+        store: &store,
+        bus: &bus,
     };
-    runtime::run(NAME, &wiring.queue, async |received| {
-        handle(&wiring.config, &ports, received).await
+    Ok(runtime::run(NAME, &queue, async |received| {
+        handle(&config, &ports, received).await
     })
-    .await
+    .await)
 }
