@@ -43,6 +43,8 @@ pub struct Options {
     pub region: String,
     /// Account id, 12 digits.
     pub account: String,
+    /// Variables set otherwise than in `infra/functions.json`, by function.
+    pub overrides: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Options {
@@ -55,6 +57,7 @@ impl Options {
             bin_dir: bin_dir.to_owned(),
             region: "ap-southeast-1".to_owned(),
             account: "000000000000".to_owned(),
+            overrides: BTreeMap::new(),
         }
     }
 }
@@ -107,7 +110,8 @@ impl Cloud {
             region: options.region.clone(),
             account: options.account.clone(),
         };
-        let settings = Settings::read(&options.project_root)?;
+        let mut settings = Settings::read(&options.project_root)?;
+        settings.set(&options.overrides)?;
         let program = emulator::program(&options.project_root);
         fs::create_dir_all(&options.state_dir)?;
         let state_dir = fs::canonicalize(&options.state_dir)?;

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod refusal;
 pub mod registry;
 pub mod router;
+mod scan;
 mod services;
 pub mod settings;
 

@@ -183,3 +183,27 @@ pub fn trust(service: &str) -> Value {
         }],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::plan;
+    use crate::{names::Place, refusal::refusals, settings::Settings};
+
+    #[test]
+    fn the_projects_own_files_would_be_deployed_in_each_environment() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let settings = Settings::read(&root).unwrap();
+        for environment in ["dev", "staging", "prod"] {
+            let place = Place {
+                environment: environment.to_owned(),
+                region: "ap-southeast-1".to_owned(),
+                account: "123456789012".to_owned(),
+            };
+            let names = place.names("http://service");
+            let plans = plan(&settings, &place, "http://emulator", &names, &BTreeMap::new());
+            assert_eq!(refusals(&plans.unwrap()), []);
+        }
+    }
+}

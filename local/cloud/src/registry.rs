@@ -5,11 +5,7 @@
 //! - `StartImageScan`, `DescribeImageScanFindings`, and the scan's part of `DescribeImages`.
 //! - Tags are immutable but for `latest-*`.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Bytes, http::request::Parts, response::Response};
 use jiff::Timestamp;
@@ -19,8 +15,9 @@ use uuid::Uuid;
 
 use crate::{
     front::{Front, Upstream, json_answer, json_error, read_json},
-    image::{Findings, findings, manifest_of},
+    image::{findings, manifest_of},
     names::Place,
+    scan::{Report, Scan, Scans},
 };
 
 /// How long a scan takes; on AWS about half a minute.
@@ -37,22 +34,9 @@ struct Shared {
     place: Place,
     authorize: Arc<dyn Authorize>,
     deliver: Arc<dyn Deliver>,
-    /// By repository and digest.
-    scans: Mutex<HashMap<(String, String), Scan>>,
+    scans: Scans,
     /// Held while a tag is looked up and written.
     pushing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Clone)]
-enum Scan {
-    Running,
-    Done(Report),
-}
-
-#[derive(Clone)]
-struct Report {
-    completed: Timestamp,
-    counts: Findings,
 }
 
 /// An error's code and message.
@@ -82,7 +66,7 @@ impl Registry {
             place,
             authorize,
             deliver,
-            scans: Mutex::default(),
+            scans: Scans::default(),
             pushing: tokio::sync::Mutex::default(),
         }))
     }
@@ -111,7 +95,7 @@ impl Registry {
             detail["image-tag"] = json!(tag);
         }
         let registry = self.clone();
-        let scan = self.begin_scan(&repository, &digest);
+        let scan = self.0.scans.begin(&repository, &digest);
         tokio::spawn(async move {
             registry
                 .announce("ECR Image Action", json!([]), detail)
@@ -149,20 +133,6 @@ impl Registry {
         }
     }
 
-    /// Notes that an image is being scanned; `false` when it was or is being scanned already.
-    fn begin_scan(&self, repository: &str, digest: &str) -> bool {
-        let key = (repository.to_owned(), digest.to_owned());
-        let mut scans = self.0.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = !scans.contains_key(&key);
-        scans.entry(key).or_insert(Scan::Running);
-        is_new
-    }
-
-    fn note_scan(&self, key: (String, String), scan: Scan) {
-        let mut scans = self.0.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        scans.insert(key, scan);
-    }
-
     async fn scan(&self, repository: String, digest: String) {
         tokio::time::sleep(SCAN_TIME).await;
         let id = json!({"imageDigest": digest});
@@ -178,8 +148,7 @@ impl Registry {
             completed: Timestamp::now(),
             counts: counts.clone(),
         };
-        let key = (repository.clone(), digest.clone());
-        self.note_scan(key, Scan::Done(report));
+        self.0.scans.set(&repository, &digest, Scan::Done(report));
         let tags = self.tags(&repository, &digest).await;
         let arn = self.repository_arn(&repository);
         let detail = json!({
@@ -232,10 +201,9 @@ impl Registry {
 
     async fn start_scan(&self, parts: &Parts, request: &Value) -> Result<Response, Refusal> {
         let (repository, digest) = self.scannable(parts, "ecr:StartImageScan", request).await?;
-        let key = (repository.clone(), digest.clone());
-        self.note_scan(key, Scan::Running);
+        self.0.scans.set(&repository, &digest, Scan::Running);
         let registry = self.clone();
-        let answer = self.scan_answer(request, &repository, &digest, Scan::Running.status());
+        let answer = self.scan_answer(request, &repository, &digest, &Scan::Running);
         tokio::spawn(async move { registry.scan(repository, digest).await });
         Ok(json_answer(&answer))
     }
@@ -243,7 +211,7 @@ impl Registry {
     async fn describe_findings(&self, parts: &Parts, request: &Value) -> Result<Response, Refusal> {
         let action = "ecr:DescribeImageScanFindings";
         let (repository, digest) = self.scannable(parts, action, request).await?;
-        let Some(scan) = self.scan_of(&repository, &digest) else {
+        let Some(scan) = self.0.scans.of(&repository, &digest) else {
             let message = format!(
                 "Image scan does not exist for the image with '{{imageDigest:'{digest}'}}' in the \
                  repository with name '{repository}' in the registry with id '{}'",
@@ -251,21 +219,14 @@ impl Registry {
             );
             return Err(refusal("ScanNotFoundException", &message));
         };
-        let mut answer = self.scan_answer(request, &repository, &digest, scan.status());
+        let mut answer = self.scan_answer(request, &repository, &digest, &scan);
         if let Scan::Done(report) = scan {
-            answer["imageScanFindings"] = report.summary();
-            answer["imageScanFindings"]["findings"] = report.findings();
+            answer["imageScanFindings"] = report.findings();
         }
         Ok(json_answer(&answer))
     }
 
-    fn scan_of(&self, repository: &str, digest: &str) -> Option<Scan> {
-        let key = (repository.to_owned(), digest.to_owned());
-        let scans = self.0.scans.lock().unwrap_or_else(PoisonError::into_inner);
-        scans.get(&key).cloned()
-    }
-
-    fn scan_answer(&self, request: &Value, repository: &str, digest: &str, status: &str) -> Value {
+    fn scan_answer(&self, request: &Value, repository: &str, digest: &str, scan: &Scan) -> Value {
         let mut image = json!({"imageDigest": digest});
         if let Some(tag) = request["imageId"]["imageTag"].as_str() {
             image["imageTag"] = json!(tag);
@@ -274,7 +235,7 @@ impl Registry {
             "registryId": self.0.place.account,
             "repositoryName": repository,
             "imageId": image,
-            "imageScanStatus": scan_status(status),
+            "imageScanStatus": scan.status(),
         })
     }
 
@@ -319,75 +280,42 @@ impl Registry {
         })?;
         match images["imageDetails"][0]["imageDigest"].as_str() {
             Some(digest) => Ok((repository.to_owned(), digest.to_owned())),
-            None => Err(refusal(
-                "ImageNotFoundException",
-                &format!(
-                    "The image {} does not exist in {repository}",
-                    request["imageId"]
-                ),
-            )),
+            None => Err(self.image_not_found(repository, &request["imageId"])),
         }
     }
 
-    /// Adds to each image what its scan found.
-    async fn describe_images(&self, parts: &Parts, body: Bytes) -> Response {
+    fn image_not_found(&self, repository: &str, image: &Value) -> Refusal {
+        let account = &self.0.place.account;
+        let message = format!(
+            "The image with imageId {image} does not exist within the repository with name \
+             '{repository}' in the registry with id '{account}'"
+        );
+        refusal("ImageNotFoundException", &message)
+    }
+
+    /// Adds to each image what its scan found; an image that was asked for and isn't there is an
+    /// error.
+    async fn describe_images(&self, parts: &Parts, body: Bytes, request: &Value) -> Response {
         let mut answer = match read_json(self.0.upstream.forward(parts, body).await).await {
             Ok(answer) => answer,
             Err(refusal) => return refusal,
         };
+        let count = |list: &Value| list.as_array().map_or(0, Vec::len);
+        if count(&answer["imageDetails"]) < count(&request["imageIds"]) {
+            return self.image_not_found(text(request, "repositoryName"), &request["imageIds"]).into();
+        }
         for image in answer["imageDetails"].as_array_mut().into_iter().flatten() {
             let (repository, digest) = (text(image, "repositoryName"), text(image, "imageDigest"));
-            let Some(scan) = self.scan_of(repository, digest) else {
+            let Some(scan) = self.0.scans.of(repository, digest) else {
                 continue;
             };
-            image["imageScanStatus"] = scan_status(scan.status());
+            image["imageScanStatus"] = scan.status();
             if let Scan::Done(report) = scan {
                 image["imageScanFindingsSummary"] = report.summary();
             }
         }
         json_answer(&answer)
     }
-}
-
-impl Scan {
-    fn status(&self) -> &'static str {
-        match self {
-            Self::Running => "IN_PROGRESS",
-            Self::Done(_) => "COMPLETE",
-        }
-    }
-}
-
-impl Report {
-    fn summary(&self) -> Value {
-        let time = self.completed.as_second();
-        json!({
-            "imageScanCompletedAt": time,
-            "vulnerabilitySourceUpdatedAt": time,
-            "findingSeverityCounts": self.counts,
-        })
-    }
-
-    fn findings(&self) -> Value {
-        let findings = self.counts.iter().flat_map(|(severity, &count)| {
-            (1..=count).map(move |number| {
-                json!({
-                    "name": format!("LOCAL-{severity}-{number}"),
-                    "description": "simulated: named by the image's manifest",
-                    "severity": severity,
-                })
-            })
-        });
-        Value::Array(findings.collect())
-    }
-}
-
-fn scan_status(status: &str) -> Value {
-    let description = match status {
-        "COMPLETE" => "The scan was completed successfully.",
-        _ => "The scan is running.",
-    };
-    json!({"status": status, "description": description})
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -408,7 +336,7 @@ impl Front for Registry {
             "PutImage" => Ok(self.put_image(&parts, body, &request).await),
             "StartImageScan" => self.start_scan(&parts, &request).await,
             "DescribeImageScanFindings" => self.describe_findings(&parts, &request).await,
-            "DescribeImages" => Ok(self.describe_images(&parts, body).await),
+            "DescribeImages" => Ok(self.describe_images(&parts, body, &request).await),
             _ => Ok(self.0.upstream.forward(&parts, body).await),
         };
         answer.unwrap_or_else(Into::into)

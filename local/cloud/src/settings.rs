@@ -45,6 +45,14 @@ pub enum SettingsError {
         /// Which one.
         source: NameError,
     },
+    /// A variable to set that no function has.
+    #[error("infra/functions.json: {function} has no variable {name} to set")]
+    Unknown {
+        /// The function.
+        function: String,
+        /// The variable.
+        name: String,
+    },
     /// A rule that is neither a pattern's nor a schedule's.
     #[error("{}: rule {rule}: {reason}", path.display())]
     Rule {
@@ -198,6 +206,21 @@ impl Settings {
             defaults: file.defaults,
             functions: file.functions,
         })
+    }
+
+    /// Sets variables of functions otherwise than the file does. A function or a variable that the
+    /// file doesn't have is an error: it would change nothing.
+    pub fn set(&mut self, variables: &BTreeMap<String, BTreeMap<String, String>>) -> Result<(), SettingsError> {
+        for (function, variables) in variables {
+            for (name, value) in variables {
+                let own = self.functions.get_mut(function).map(|function| &mut function.environment);
+                match own.and_then(|own| own.get_mut(name)) {
+                    Some(set) => set.clone_from(value),
+                    None => return Err(SettingsError::Unknown { function: function.clone(), name: name.clone() }),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Names of the functions, in order.

@@ -51,7 +51,7 @@ impl Uploads {
             writeln!(
                 text,
                 "{},{},{},{}",
-                sale.day, sale.key.store, sale.key.item, sale.units
+                Date::from(sale.day), sale.key.store, sale.key.item, sale.units
             )?;
         }
         let origin = format!(

@@ -2,75 +2,106 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::{
     Error, Result,
     ports::{Answer, Api},
 };
-use reqwest::{Client, RequestBuilder, Url, redirect::Policy};
+use http::{Method, Request, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use serde_json::Value;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The API at a base URL.
+///
+/// A redirect is the answer: following one turns a POST into a GET.
 #[derive(Debug, Clone)]
 pub struct HttpApi {
-    client: Client,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base_url: String,
 }
 
 impl HttpApi {
     /// A client for `http(s)://host[:port][/path]`; nothing is sent yet.
     pub fn new(base_url: &str) -> Result<Self> {
-        let url = Url::parse(base_url).ok();
-        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
+        let uri: Option<Uri> = base_url.parse().ok();
+        if !uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
             return Err(Error::permanent(format!(
                 "`{base_url}` is no address of the forecasting API: `http(s)://host[:port][/path]` expected"
             )));
         }
         crate::context::use_ring();
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            .connect_timeout(crate::context::CONNECT)
-            // Each probe makes its own connection: one kept while the function was frozen is dead,
-            // and would say that the service is.
-            .pool_max_idle_per_host(0)
-            // A redirect is the answer: following one turns a POST into a GET.
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(crate::context::CONNECT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()
             .map_err(|error| {
-                Error::permanent("building the client of the forecasting API").because(error)
-            })?;
+                Error::permanent("reading the trusted roots for the forecasting API").because(error)
+            })?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        // Each probe makes its own connection: one kept while the function was frozen is dead, and
+        // would say that the service is.
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(connector);
         Ok(Self {
             client,
             base_url: base_url.trim_end_matches('/').to_owned(),
         })
     }
 
-    async fn ask(request: RequestBuilder) -> Answer {
-        let silence = |error: &reqwest::Error| Answer {
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base_url))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(body))
+            .map_err(|error| Error::permanent(format!("asking {path}")).because(error))?;
+        let answered = tokio::time::timeout(TIMEOUT, async {
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| causes(&error))?;
+            let status = response.status().as_u16();
+            let bytes = response
+                .into_body()
+                .collect()
+                .await
+                .map_err(|error| causes(&error))?;
+            Ok((status, bytes.to_bytes()))
+        });
+        let trouble = match answered.await {
+            Ok(Ok((status, bytes))) => {
+                let body = serde_json::from_slice(&bytes).unwrap_or_default();
+                return Ok(Answer {
+                    status,
+                    body,
+                    trouble: None,
+                });
+            }
+            Ok(Err(trouble)) => trouble,
+            Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
+        };
+        Ok(Answer {
             status: 0,
             body: Value::Null,
-            trouble: Some(causes(error)),
-        };
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return silence(&error),
-        };
-        let status = response.status().as_u16();
-        match response.bytes().await {
-            Ok(bytes) => Answer {
-                status,
-                body: serde_json::from_slice(&bytes).unwrap_or_default(),
-                trouble: None,
-            },
-            Err(error) => silence(&error),
-        }
+            trouble: Some(trouble),
+        })
     }
 }
 
-/// An error with its causes: reqwest names the URL first and the cause last.
+/// An error with its causes: the outermost says least.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -84,12 +115,12 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 impl Api for HttpApi {
     async fn health(&self) -> Result<Answer> {
-        Ok(Self::ask(self.client.get(format!("{}/health", self.base_url))).await)
+        self.ask(Method::GET, "/health", Bytes::new()).await
     }
 
     async fn predict(&self, request: &Value) -> Result<Answer> {
-        let url = format!("{}/predict", self.base_url);
-        Ok(Self::ask(self.client.post(url).json(request)).await)
+        self.ask(Method::POST, "/predict", request.to_string().into())
+            .await
     }
 }
 
@@ -115,7 +146,8 @@ mod tests {
         let request = json!({"store_id": 1, "item_id": 123, "date": "2023-06-15"});
         let unhealthy = api.predict(&request).await.unwrap();
         assert_eq!((unhealthy.status, &unhealthy.body), (503, &Value::Null));
-        assert_eq!(api.predict(&request).await.unwrap().status, 302);
+        let redirected = api.predict(&request).await.unwrap();
+        assert_eq!(redirected.status, 302, "not followed");
         let requests = stub.requests();
         assert_eq!(requests[0].path, "/health");
         assert_eq!(requests[1].path, "/predict");

@@ -54,9 +54,8 @@ where
     };
     let event = received.id.clone();
     // A panic is a bug, yet the other messages of the batch have nothing to do with it.
-    let answer = AssertUnwindSafe(async { handle(received).await })
-        .catch_unwind()
-        .await;
+    let handled = Box::pin(async { handle(received).await });
+    let answer = AssertUnwindSafe(handled).catch_unwind().await;
     match answer.unwrap_or_else(|_| {
         Err(Error::transient(
             "the handler panicked; the panic's message is on standard error",

@@ -36,10 +36,11 @@ where
     H: AsyncFn(Received) -> Result<Step<D>>,
 {
     let handle = &handle;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
-        invoke(function, queue, handle, event.payload)
-    }))
-    .await
+    // The futures of the SDK nest deeper than the compiler lays out in one piece: hence the boxes.
+    let service = service_fn(move |event: LambdaEvent<Value>| {
+        Box::pin(invoke(function, queue, handle, event.payload))
+    });
+    Box::pin(lambda_runtime::run(service)).await
 }
 
 /// Reports a failure before the first invocation (a missing setting, say) in the form of the logs.
@@ -79,7 +80,7 @@ where
     let received =
         Received::from_value(payload).inspect_err(|error| log::refused(function, "", error))?;
     let id = received.id.clone();
-    match handle(received).await {
+    match Box::pin(handle(received)).await {
         Ok(step) => {
             log::decided(function, &id, &step);
             let retry_after_s = match &step {
