@@ -202,7 +202,13 @@ mod tests {
                 account: "123456789012".to_owned(),
             };
             let names = place.names("http://service");
-            let plans = plan(&settings, &place, "http://emulator", &names, &BTreeMap::new());
+            let plans = plan(
+                &settings,
+                &place,
+                "http://emulator",
+                &names,
+                &BTreeMap::new(),
+            );
             assert_eq!(refusals(&plans.unwrap()), []);
         }
     }

@@ -239,14 +239,8 @@ impl Registry {
         })
     }
 
-    /// The repository and digest that a scan's call is about, once the caller may make it.
-    async fn scannable(
-        &self,
-        parts: &Parts,
-        action: &str,
-        request: &Value,
-    ) -> Result<(String, String), Refusal> {
-        let repository = text(request, "repositoryName");
+    /// Whether the caller may do this to a repository.
+    async fn check(&self, parts: &Parts, action: &str, repository: &str) -> Result<(), Refusal> {
         let header = |name: &str| {
             parts
                 .headers
@@ -265,7 +259,39 @@ impl Registry {
             .authorize
             .check(&caller, action, &self.repository_arn(repository))
             .await
-            .map_err(|refused| refusal("AccessDeniedException", &refused.0))?;
+            .map_err(|refused| refusal("AccessDeniedException", &refused.0))
+    }
+
+    /// The named repositories. The emulator would want the right to describe all of them, where AWS
+    /// looks at those that are named.
+    async fn describe_repositories(
+        &self,
+        parts: &Parts,
+        request: &Value,
+    ) -> Result<Response, Refusal> {
+        for name in request["repositoryNames"].as_array().into_iter().flatten() {
+            let name = name.as_str().unwrap_or_default();
+            self.check(parts, "ecr:DescribeRepositories", name).await?;
+        }
+        let target = format!("{ECR}.DescribeRepositories");
+        match self.0.wire.json("ecr", &target, request.clone()).await {
+            Ok(answer) => Ok(json_answer(&answer)),
+            Err(error) => Err(refusal(
+                error.code().unwrap_or("ServerException"),
+                &error.to_string(),
+            )),
+        }
+    }
+
+    /// The repository and digest that a scan's call is about, once the caller may make it.
+    async fn scannable(
+        &self,
+        parts: &Parts,
+        action: &str,
+        request: &Value,
+    ) -> Result<(String, String), Refusal> {
+        let repository = text(request, "repositoryName");
+        self.check(parts, action, repository).await?;
         let body = json!({"repositoryName": repository, "imageIds": [request["imageId"]]});
         let images = self
             .0
@@ -302,7 +328,9 @@ impl Registry {
         };
         let count = |list: &Value| list.as_array().map_or(0, Vec::len);
         if count(&answer["imageDetails"]) < count(&request["imageIds"]) {
-            return self.image_not_found(text(request, "repositoryName"), &request["imageIds"]).into();
+            return self
+                .image_not_found(text(request, "repositoryName"), &request["imageIds"])
+                .into();
         }
         for image in answer["imageDetails"].as_array_mut().into_iter().flatten() {
             let (repository, digest) = (text(image, "repositoryName"), text(image, "imageDigest"));
@@ -336,6 +364,9 @@ impl Front for Registry {
             "PutImage" => Ok(self.put_image(&parts, body, &request).await),
             "StartImageScan" => self.start_scan(&parts, &request).await,
             "DescribeImageScanFindings" => self.describe_findings(&parts, &request).await,
+            "DescribeRepositories" if request["repositoryNames"].is_array() => {
+                self.describe_repositories(&parts, &request).await
+            }
             "DescribeImages" => Ok(self.describe_images(&parts, body, &request).await),
             _ => Ok(self.0.upstream.forward(&parts, body).await),
         };

@@ -34,7 +34,12 @@ impl Scans {
     /// Notes that an image is being scanned; `false` when it was or is being scanned already.
     pub(crate) fn begin(&self, repository: &str, digest: &str) -> bool {
         let key = (repository.to_owned(), digest.to_owned());
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key) {
+        match self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key)
+        {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 place.insert(Scan::Running);
@@ -62,7 +67,9 @@ impl Scan {
     /// `imageScanStatus`.
     pub(crate) fn status(&self) -> Value {
         match self {
-            Self::Running => json!({"status": "IN_PROGRESS", "description": "The scan is running."}),
+            Self::Running => {
+                json!({"status": "IN_PROGRESS", "description": "The scan is running."})
+            }
             Self::Done(_) => {
                 json!({"status": "COMPLETE", "description": "The scan was completed successfully."})
             }

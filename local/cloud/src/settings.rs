@@ -210,13 +210,24 @@ impl Settings {
 
     /// Sets variables of functions otherwise than the file does. A function or a variable that the
     /// file doesn't have is an error: it would change nothing.
-    pub fn set(&mut self, variables: &BTreeMap<String, BTreeMap<String, String>>) -> Result<(), SettingsError> {
+    pub fn set(
+        &mut self,
+        variables: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<(), SettingsError> {
         for (function, variables) in variables {
             for (name, value) in variables {
-                let own = self.functions.get_mut(function).map(|function| &mut function.environment);
+                let own = self
+                    .functions
+                    .get_mut(function)
+                    .map(|function| &mut function.environment);
                 match own.and_then(|own| own.get_mut(name)) {
                     Some(set) => set.clone_from(value),
-                    None => return Err(SettingsError::Unknown { function: function.clone(), name: name.clone() }),
+                    None => {
+                        return Err(SettingsError::Unknown {
+                            function: function.clone(),
+                            name: name.clone(),
+                        });
+                    }
                 }
             }
         }

@@ -51,7 +51,10 @@ impl Uploads {
             writeln!(
                 text,
                 "{},{},{},{}",
-                Date::from(sale.day), sale.key.store, sale.key.item, sale.units
+                Date::from(sale.day),
+                sale.key.store,
+                sale.key.item,
+                sale.units
             )?;
         }
         let origin = format!(

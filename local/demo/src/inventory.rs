@@ -62,7 +62,13 @@ pub(crate) async fn take(cloud: &Cloud) -> anyhow::Result<Inventory> {
             .inbox()
             .await?
             .into_iter()
-            .map(|alert| alert.subject)
+            .map(|alert| {
+                format!(
+                    "{}: {}",
+                    alert.subject,
+                    alert.message.lines().next().unwrap_or_default()
+                )
+            })
             .collect(),
     );
     Ok(inventory)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{data::Uploads, inventory, screen::Screen, tap::Tap};
 
 /// Longest wait for one stage; a training on a large file takes most of it.
-const STAGE_LIMIT: Duration = Duration::from_secs(240);
+const STAGE_LIMIT: Duration = Duration::from_secs(60);
 /// How long the queues must be empty to count as at rest.
 const REST: Duration = Duration::from_millis(1500);
 
@@ -93,9 +93,14 @@ const FAILURES: [&str; 4] = [
 impl Stage<'_> {
     /// Scene 1: the first upload becomes a verified release that predicts.
     pub(crate) async fn first_release(&mut self) -> Seen {
+        let stage = self.screen.stage("image scanned");
+        let skipped = self.wait_for("DeploymentSkipped", |_| true, &[]).await?;
+        let held = text(&skipped["reason"]);
+        stage.done(&held);
         let mut seen = self
             .upload("training/sales_data.csv", &self.uploads.first)
             .await?;
+        seen.push(format!("image scanned: {held}"));
         seen.extend(self.follow(&TO_JUDGEMENT).await?);
         seen.extend(self.follow(&TO_RELEASE).await?);
         seen.push(self.predict().await?);
@@ -156,7 +161,7 @@ impl Stage<'_> {
             (
                 "training/with-bad-rows.csv",
                 &self.uploads.with_bad_rows,
-                vec!["line 3", "duplicate"],
+                vec!["line 3", "earlier row"],
             ),
         ];
         for (key, body, words) in broken {
