@@ -70,8 +70,8 @@ async fn serve() -> Result<()> {
     Ok(())
 }
 
-/// Serves until a signal to stop, then says that it isn't ready, takes requests for `drain` more,
-/// and ends with the last answer.
+/// Serves until a signal to stop, then says that it isn't ready, takes requests for `drain` more or
+/// until a second signal, and ends with the last answer.
 async fn serve_until_stopped(
     listener: TcpListener,
     service: Arc<Service>,
@@ -88,7 +88,11 @@ async fn serve_until_stopped(
         }
         info!("stopping");
         service.leave();
-        sleep(drain).await;
+        tokio::select! {
+            () = sleep(drain) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
         // Nobody waits for it only if serving has ended already.
         let _ = closing.send(());
     };

@@ -1,15 +1,15 @@
-//! A running `serve`, and a plain HTTP client for it.
+//! A running `serve`, a plain HTTP client for it, and what it publishes metrics to.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Nothing here takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing here takes longer, even on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) struct Server {
     process: Child,
@@ -137,5 +137,54 @@ impl Drop for Server {
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Takes one request, whatever it is, and answers it with success.
+pub(crate) struct Collector {
+    url: String,
+    body: JoinHandle<Vec<u8>>,
+}
+
+impl Collector {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let body = spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut reader = BufReader::new(stream);
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let line = line.to_ascii_lowercase();
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let answer = "HTTP/1.1 200 OK\r\nsmithy-protocol: rpc-v2-cbor\r\n\
+                          content-type: application/cbor\r\ncontent-length: 1\r\n\r\n";
+            let mut stream = reader.into_inner();
+            stream.write_all(answer.as_bytes()).unwrap();
+            // An empty map.
+            stream.write_all(&[0xa0]).unwrap();
+            body
+        });
+        Self { url, body }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The body of the request.
+    pub(crate) fn received(self) -> Vec<u8> {
+        self.body.join().unwrap()
     }
 }
