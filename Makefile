@@ -7,6 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv
+TARGET := $(or $(CARGO_TARGET_DIR),target)/release
 MINISTACK := $(CURDIR)/$(VENV)/bin/ministack
 export MINISTACK
 
@@ -40,11 +41,11 @@ build: prerequisites ## Compile functions, model and local cloud (first time: se
 
 .PHONY: demo
 demo: build $(VENV)/.installed ## Watch data become a verified release (DATA=file.csv[.gz], KEEP=1)
-	$(CARGO) run --release --locked --quiet --workspace --bin demo -- $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
+	$(TARGET)/demo $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
 
 .PHONY: local
 local: build $(VENV)/.installed ## Start the cloud on this machine and leave it up until Ctrl-C
-	target/release/local-cloud up
+	$(TARGET)/local-cloud up
 
 .PHONY: lint
 lint: prerequisites ## Formatting and clippy, warnings refused
@@ -54,3 +55,13 @@ lint: prerequisites ## Formatting and clippy, warnings refused
 .PHONY: test
 test: build $(VENV)/.installed ## Every test, the end-to-end stories included
 	$(CARGO) test --release --locked --workspace
+
+.PHONY: bench-model
+bench-model: prerequisites ## Our learner beside scikit-learn's and LightGBM's (DATA=file.csv[.gz]; QUICK=1 for fewer trees)
+	@test -n "$(DATA)" || { echo "say which sales to learn from: make bench-model DATA=sales.csv[.gz]" >&2; exit 2; }
+	model/bench/run.sh "$(DATA)"
+
+.PHONY: bench-dataset
+bench-dataset: prerequisites ## The data contract beside pandas and Polars (DATA=file.csv)
+	@test -n "$(DATA)" || { echo "say which sales to check: make bench-dataset DATA=sales.csv" >&2; exit 2; }
+	shared/dataset/bench/run.sh "$(DATA)"

@@ -22,12 +22,17 @@ const STORIES: [Story; 6] = [
     }),
     ("a broken upload", |pipeline| {
         let broken = scene::csv(500).replace("sales\n", "amount\n");
-        let event = pipeline.world.upload(memory::DATA_BUCKET, "training/broken.csv", broken);
+        let event = pipeline
+            .world
+            .upload(memory::DATA_BUCKET, "training/broken.csv", broken);
         pipeline.deliver(&event);
         pipeline.settle();
     }),
     ("a training that fails", |pipeline| {
-        pipeline.world.script(|subject| subject.starts_with("training "), Outcome::Fails("out of memory".into()));
+        pipeline.world.script(
+            |subject| subject.starts_with("training "),
+            Outcome::Fails("out of memory".into()),
+        );
         scene::push_image(pipeline);
         let upload = scene::upload(pipeline, 500);
         pipeline.deliver(&upload);
@@ -42,7 +47,10 @@ const STORIES: [Story; 6] = [
         }
     }),
     ("a release that fails", |pipeline| {
-        pipeline.world.script(|subject| subject.starts_with("rollout "), Outcome::Fails("no memory".into()));
+        pipeline.world.script(
+            |subject| subject.starts_with("rollout "),
+            Outcome::Fails("no memory".into()),
+        );
         scene::push_image(pipeline);
         let upload = scene::upload(pipeline, 500);
         pipeline.deliver(&upload);
@@ -54,7 +62,11 @@ fn tell(story: fn(&mut Pipeline), crash: Option<CrashPoint>) -> (Value, World) {
     let mut pipeline = scene::stage();
     pipeline.world.crash_at(crash);
     story(&mut pipeline);
-    assert!(pipeline.dead_letters.is_empty(), "{crash:?}: {:?}", pipeline.dead_letters);
+    assert!(
+        pipeline.dead_letters.is_empty(),
+        "{crash:?}: {:?}",
+        pipeline.dead_letters
+    );
     (normal(pipeline.world.snapshot().as_json()), pipeline.world)
 }
 
@@ -71,8 +83,12 @@ fn each_story_ends_the_same_wherever_it_is_stopped() {
                 tried += 1;
                 if ended != expected {
                     let differences = crashed.snapshot().differences(&world.snapshot()).join("\n");
-                    let done: Vec<String> = crashed.effects().iter().map(ToString::to_string).collect();
-                    panic!("{name}, stopped {when:?} effect {effect}:\n{differences}\neffects:\n{}", done.join("\n"));
+                    let done: Vec<String> =
+                        crashed.effects().iter().map(ToString::to_string).collect();
+                    panic!(
+                        "{name}, stopped {when:?} effect {effect}:\n{differences}\neffects:\n{}",
+                        done.join("\n")
+                    );
                 }
             }
         }

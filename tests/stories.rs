@@ -14,15 +14,24 @@ fn artifacts() -> Artifacts {
 }
 
 fn pointer(world: &World) -> Option<Pointer> {
-    world.read_json(&artifacts().pointer("dev")).map(|pointer| serde_json::from_value(pointer).unwrap())
+    world
+        .read_json(&artifacts().pointer("dev"))
+        .map(|pointer| serde_json::from_value(pointer).unwrap())
 }
 
 fn subjects(world: &World) -> Vec<String> {
-    world.notices().into_iter().map(|notice| notice.subject).collect()
+    world
+        .notices()
+        .into_iter()
+        .map(|notice| notice.subject)
+        .collect()
 }
 
 fn told(world: &World, word: &str) -> usize {
-    subjects(world).iter().filter(|subject| subject.contains(word)).count()
+    subjects(world)
+        .iter()
+        .filter(|subject| subject.contains(word))
+        .count()
 }
 
 /// An environment with a verified release.
@@ -37,8 +46,14 @@ fn live() -> Pipeline {
 
 /// The pipeline's whole outcome in one line a function, for a test that fails.
 fn explain(pipeline: &Pipeline) -> String {
-    let decisions = pipeline.decisions.iter().map(|(function, decision)| format!("{function}: {decision}"));
-    let dead = pipeline.dead_letters.iter().map(|(function, reason)| format!("DEAD {function}: {reason}"));
+    let decisions = pipeline
+        .decisions
+        .iter()
+        .map(|(function, decision)| format!("{function}: {decision}"));
+    let dead = pipeline
+        .dead_letters
+        .iter()
+        .map(|(function, reason)| format!("DEAD {function}: {reason}"));
     decisions.chain(dead).collect::<Vec<_>>().join("\n")
 }
 
@@ -48,7 +63,12 @@ fn a_first_upload_becomes_a_verified_release() {
     let world = &pipeline.world;
     let pointer = pointer(world).unwrap_or_else(|| panic!("no pointer:\n{}", explain(&pipeline)));
     let target = pointer.target.as_ref().unwrap();
-    assert_eq!(target.progress, Progress::Verified, "{}", explain(&pipeline));
+    assert_eq!(
+        target.progress,
+        Progress::Verified,
+        "{}",
+        explain(&pipeline)
+    );
     assert_eq!(pointer.known_good.as_ref().unwrap().release, target.release);
     assert_eq!(world.packages().len(), 1);
     assert_eq!(told(world, "Success"), 1, "{:?}", subjects(world));
@@ -79,13 +99,20 @@ fn a_worse_challenger_leaves_the_champion_live() {
     let mut pipeline = live();
     let before = pointer(&pipeline.world);
     let champion = pipeline.world.packages()[0].model_uri.clone();
-    pipeline.world.predict_with(move |uri| uri != champion, |row| 1.3 * scene::sales(row));
+    pipeline
+        .world
+        .predict_with(move |uri| uri != champion, |row| 1.3 * scene::sales(row));
     let upload = scene::upload(&pipeline, 560);
     pipeline.deliver(&upload);
     pipeline.settle();
     assert_eq!(pipeline.world.packages().len(), 1, "{}", explain(&pipeline));
     assert_eq!(pointer(&pipeline.world), before);
-    assert_eq!(told(&pipeline.world, "Model rejected"), 1, "{:?}", subjects(&pipeline.world));
+    assert_eq!(
+        told(&pipeline.world, "Model rejected"),
+        1,
+        "{:?}",
+        subjects(&pipeline.world)
+    );
 }
 
 #[test]
@@ -93,25 +120,51 @@ fn a_broken_upload_trains_nothing() {
     let mut pipeline = scene::stage();
     scene::push_image(&mut pipeline);
     let broken = scene::csv(500).replace("sales\n", "amount\n");
-    let event = pipeline.world.upload(DATA_BUCKET, "training/broken.csv", broken);
+    let event = pipeline
+        .world
+        .upload(DATA_BUCKET, "training/broken.csv", broken);
     pipeline.deliver(&event);
     pipeline.settle();
-    assert_eq!(told(&pipeline.world, "Data rejected"), 1, "{}", explain(&pipeline));
-    assert_eq!(pipeline.world.snapshot().as_json()["training_jobs"], json!({}));
+    assert_eq!(
+        told(&pipeline.world, "Data rejected"),
+        1,
+        "{}",
+        explain(&pipeline)
+    );
+    assert_eq!(
+        pipeline.world.snapshot().as_json()["training_jobs"],
+        json!({})
+    );
 }
 
 #[test]
 fn a_training_that_fails_or_is_stopped_registers_nothing() {
-    for (outcome, status) in [(Outcome::Fails("out of memory".into()), "Failed"), (Outcome::Stops, "Stopped")] {
+    for (outcome, status) in [
+        (Outcome::Fails("out of memory".into()), "Failed"),
+        (Outcome::Stops, "Stopped"),
+    ] {
         let mut pipeline = scene::stage();
         scene::push_image(&mut pipeline);
-        pipeline.world.script(|subject| subject.starts_with("training "), outcome);
+        pipeline
+            .world
+            .script(|subject| subject.starts_with("training "), outcome);
         let upload = scene::upload(&pipeline, 500);
         pipeline.deliver(&upload);
         pipeline.settle();
-        assert_eq!(told(&pipeline.world, "Training failed"), 1, "{status}: {}", explain(&pipeline));
+        assert_eq!(
+            told(&pipeline.world, "Training failed"),
+            1,
+            "{status}: {}",
+            explain(&pipeline)
+        );
         assert!(pipeline.world.packages().is_empty());
-        assert!(pipeline.world.notices().iter().any(|notice| notice.body.contains(status)));
+        assert!(
+            pipeline
+                .world
+                .notices()
+                .iter()
+                .any(|notice| notice.body.contains(status))
+        );
     }
 }
 
@@ -123,34 +176,55 @@ fn a_first_model_waits_for_an_image_and_goes_on_when_it_comes() {
     pipeline.settle();
     assert!(pointer(&pipeline.world).is_none(), "{}", explain(&pipeline));
     scene::push_image(&mut pipeline);
-    assert_eq!(told(&pipeline.world, "Success"), 1, "{}", explain(&pipeline));
+    assert_eq!(
+        told(&pipeline.world, "Success"),
+        1,
+        "{}",
+        explain(&pipeline)
+    );
 }
 
 #[test]
 fn a_vulnerable_image_is_not_deployed() {
     let mut pipeline = live();
     let before = pointer(&pipeline.world);
-    let events = pipeline.world.push_image("retail-forecast-infer", &["latest-dev", "build-2"], &[("HIGH", 1)]);
+    let events = pipeline.world.push_image(
+        "retail-forecast-infer",
+        &["latest-dev", "build-2"],
+        &[("HIGH", 1)],
+    );
     for event in &events {
         pipeline.deliver(event);
     }
     pipeline.settle();
     assert_eq!(pointer(&pipeline.world), before);
-    assert_eq!(told(&pipeline.world, "Skipped"), 1 + 1, "the first image had no model: {:?}", subjects(&pipeline.world));
+    assert_eq!(
+        told(&pipeline.world, "Skipped"),
+        1 + 1,
+        "the first image had no model: {:?}",
+        subjects(&pipeline.world)
+    );
 }
 
 #[test]
 fn a_clean_image_takes_the_live_model_along() {
     let mut pipeline = live();
-    let model = pipeline.world.snapshot().as_json()["deployment"]["environment"]["MODEL_URI"].clone();
+    let model =
+        pipeline.world.snapshot().as_json()["deployment"]["environment"]["MODEL_URI"].clone();
     let image = pipeline.world.snapshot().as_json()["deployment"]["image"].clone();
-    let events = pipeline.world.push_image("retail-forecast-infer", &["latest-dev", "build-2"], &[]);
+    let events =
+        pipeline
+            .world
+            .push_image("retail-forecast-infer", &["latest-dev", "build-2"], &[]);
     for event in &events {
         pipeline.deliver(event);
     }
     pipeline.settle();
     let after = pipeline.world.snapshot();
-    assert_eq!(after.as_json()["deployment"]["environment"]["MODEL_URI"], model);
+    assert_eq!(
+        after.as_json()["deployment"]["environment"]["MODEL_URI"],
+        model
+    );
     assert_ne!(after.as_json()["deployment"]["image"], image);
     assert_eq!(told(&pipeline.world, "Success"), 2);
 }
@@ -159,12 +233,19 @@ fn a_clean_image_takes_the_live_model_along() {
 fn a_rollout_that_fails_is_told_and_never_known_good() {
     let mut pipeline = live();
     let good = pointer(&pipeline.world).unwrap().known_good;
-    pipeline.world.script(|subject| subject.starts_with("rollout "), Outcome::Fails("no memory on the nodes".into()));
+    pipeline.world.script(
+        |subject| subject.starts_with("rollout "),
+        Outcome::Fails("no memory on the nodes".into()),
+    );
     let upload = scene::upload(&pipeline, 560);
     pipeline.deliver(&upload);
     pipeline.settle();
     let pointer = pointer(&pipeline.world).unwrap();
-    assert!(matches!(pointer.target.unwrap().progress, Progress::Failed { .. }), "{}", explain(&pipeline));
+    assert!(
+        matches!(pointer.target.unwrap().progress, Progress::Failed { .. }),
+        "{}",
+        explain(&pipeline)
+    );
     assert_eq!(pointer.known_good, good);
     assert_eq!(told(&pipeline.world, "Failure"), 1);
 }
@@ -172,12 +253,26 @@ fn a_rollout_that_fails_is_told_and_never_known_good() {
 #[test]
 fn an_endpoint_update_that_comes_back_is_a_failure() {
     let mut pipeline = live();
-    pipeline.world.script(|subject| subject.starts_with("endpoint "), Outcome::Fails("the container doesn't answer".into()));
+    pipeline.world.script(
+        |subject| subject.starts_with("endpoint "),
+        Outcome::Fails("the container doesn't answer".into()),
+    );
     let upload = scene::upload(&pipeline, 560);
     pipeline.deliver(&upload);
     pipeline.settle();
-    assert_eq!(told(&pipeline.world, "Failure"), 1, "{}", explain(&pipeline));
-    assert!(pipeline.world.notices().iter().any(|notice| notice.body.contains("came back on")));
+    assert_eq!(
+        told(&pipeline.world, "Failure"),
+        1,
+        "{}",
+        explain(&pipeline)
+    );
+    assert!(
+        pipeline
+            .world
+            .notices()
+            .iter()
+            .any(|notice| notice.body.contains("came back on"))
+    );
 }
 
 #[test]
@@ -185,11 +280,20 @@ fn a_rejected_package_is_not_deployed() {
     let mut pipeline = live();
     let before = pointer(&pipeline.world);
     let arn = pipeline.world.packages()[0].arn.clone();
-    let event = pipeline.world.set_approval(&arn, Approval::Rejected, Some("drift")).unwrap();
+    let event = pipeline
+        .world
+        .set_approval(&arn, Approval::Rejected, Some("drift"))
+        .unwrap();
     pipeline.deliver(&event);
     pipeline.settle();
     assert_eq!(pointer(&pipeline.world), before);
-    assert!(pipeline.world.notices().iter().any(|notice| notice.body.contains("Rejected (drift)")));
+    assert!(
+        pipeline
+            .world
+            .notices()
+            .iter()
+            .any(|notice| notice.body.contains("Rejected (drift)"))
+    );
 }
 
 #[test]
@@ -204,10 +308,23 @@ fn every_event_of_a_finished_story_again_makes_nothing_new() {
     }
     pipeline.settle();
     assert_eq!(normal(pipeline.world.snapshot().as_json()), before);
-    assert_eq!(pipeline.world.notices().len(), messages, "{:?}", subjects(&pipeline.world));
-    let made: Vec<String> = pipeline.world.made_since(effects).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        pipeline.world.notices().len(),
+        messages,
+        "{:?}",
+        subjects(&pipeline.world)
+    );
+    let made: Vec<String> = pipeline
+        .world
+        .made_since(effects)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert!(made.is_empty(), "made something new: {made:?}");
-    println!("{} events delivered again, nothing new was made", events.len());
+    println!(
+        "{} events delivered again, nothing new was made",
+        events.len()
+    );
 }
 
 #[test]
@@ -216,10 +333,26 @@ fn events_of_others_do_nothing() {
     let before = normal(pipeline.world.snapshot().as_json());
     let world = pipeline.world.clone();
     let foreign: [(&str, &str, Value); 4] = [
-        ("aws.s3", "Object Created", json!({"bucket": {"name": "somebody-elses"}, "object": {"key": "training/x.csv", "size": 1}})),
-        ("aws.sagemaker", "SageMaker Training Job State Change", json!({"TrainingJobName": "churn-1", "TrainingJobStatus": "Completed"})),
-        ("aws.sagemaker", "SageMaker Model Package State Change", json!({"ModelPackageArn": "a", "ModelPackageGroupName": "churn", "ModelApprovalStatus": "Approved"})),
-        ("aws.ec2", "EC2 Instance State-change Notification", json!({})),
+        (
+            "aws.s3",
+            "Object Created",
+            json!({"bucket": {"name": "somebody-elses"}, "object": {"key": "training/x.csv", "size": 1}}),
+        ),
+        (
+            "aws.sagemaker",
+            "SageMaker Training Job State Change",
+            json!({"TrainingJobName": "churn-1", "TrainingJobStatus": "Completed"}),
+        ),
+        (
+            "aws.sagemaker",
+            "SageMaker Model Package State Change",
+            json!({"ModelPackageArn": "a", "ModelPackageGroupName": "churn", "ModelApprovalStatus": "Approved"}),
+        ),
+        (
+            "aws.ec2",
+            "EC2 Instance State-change Notification",
+            json!({}),
+        ),
     ];
     for (source, detail_type, detail) in foreign {
         let event = world.envelope(source, detail_type, &[], &detail);
@@ -234,8 +367,14 @@ fn a_read_that_fails_is_not_taken_for_nothing() {
     let mut pipeline = live();
     let before = normal(pipeline.world.snapshot().as_json());
     pipeline.world.fail_reads_of("pointer.json");
-    let events = pipeline.world.push_image("retail-forecast-infer", &["latest-dev", "build-9"], &[]);
-    for event in events.iter().filter(|event| event["detail-type"] == "ECR Image Scan") {
+    let events =
+        pipeline
+            .world
+            .push_image("retail-forecast-infer", &["latest-dev", "build-9"], &[]);
+    for event in events
+        .iter()
+        .filter(|event| event["detail-type"] == "ECR Image Scan")
+    {
         let received = events::Received::from_value(event.clone()).unwrap();
         let answer = pipeline.invoke("deploy-release", received);
         assert_eq!(answer.unwrap_err().class(), domain::Class::Transient);

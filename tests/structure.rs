@@ -20,29 +20,54 @@ struct Member {
 
 fn members() -> BTreeMap<String, Member> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let base = metadata["workspace_root"].as_str().unwrap();
     let member = |package: &Value| {
         let manifest = package["manifest_path"].as_str().unwrap();
-        let folder = manifest.trim_start_matches(base).trim_matches('/').trim_end_matches("/Cargo.toml");
+        let folder = manifest
+            .trim_start_matches(base)
+            .trim_matches('/')
+            .trim_end_matches("/Cargo.toml");
         let dependencies = package["dependencies"].as_array().unwrap().iter();
         let dependencies = dependencies
             .filter(|dependency| dependency["kind"].is_null())
             .map(|dependency| dependency["name"].as_str().unwrap().to_owned());
-        Member { folder: folder.to_owned(), dependencies: dependencies.collect() }
+        Member {
+            folder: folder.to_owned(),
+            dependencies: dependencies.collect(),
+        }
     };
     let packages = metadata["packages"].as_array().unwrap().iter();
-    packages.map(|package| (package["name"].as_str().unwrap().to_owned(), member(package))).collect()
+    packages
+        .map(|package| {
+            (
+                package["name"].as_str().unwrap().to_owned(),
+                member(package),
+            )
+        })
+        .collect()
 }
 
 fn functions() -> BTreeSet<String> {
     let members = members();
-    let functions = members.iter().filter(|(_, member)| member.folder.starts_with("functions/"));
+    let functions = members
+        .iter()
+        .filter(|(_, member)| member.folder.starts_with("functions/"));
     functions.map(|(name, _)| name.clone()).collect()
 }
 
@@ -50,7 +75,9 @@ fn functions() -> BTreeSet<String> {
 fn stems(folder: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(root().join(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect()
+    names
+        .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+        .collect()
 }
 
 #[test]
@@ -64,8 +91,15 @@ fn a_function_is_called_the_same_everywhere() {
     }
     assert_eq!(stems("events/patterns"), functions, "events/patterns");
     assert_eq!(stems("infra/policies"), functions, "infra/policies");
-    let settings: Value = serde_json::from_slice(&std::fs::read(root().join("infra/functions.json")).unwrap()).unwrap();
-    let settings: BTreeSet<String> = settings["functions"].as_object().unwrap().keys().cloned().collect();
+    let settings: Value =
+        serde_json::from_slice(&std::fs::read(root().join("infra/functions.json")).unwrap())
+            .unwrap();
+    let settings: BTreeSet<String> = settings["functions"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(settings, functions, "infra/functions.json");
 }
 
@@ -74,7 +108,10 @@ fn functions_meet_through_events_only() {
     let functions = functions();
     for (name, member) in members() {
         let imported: Vec<_> = member.dependencies.intersection(&functions).collect();
-        assert!(imported.is_empty() || name == "stories", "{name} imports {imported:?}");
+        assert!(
+            imported.is_empty() || name == "stories",
+            "{name} imports {imported:?}"
+        );
     }
 }
 
@@ -82,8 +119,19 @@ fn functions_meet_through_events_only() {
 fn each_layer_sees_only_what_is_below_it() {
     let members = members();
     let ours: BTreeSet<String> = members.keys().cloned().collect();
-    let below = |name: &str| -> BTreeSet<String> { members[name].dependencies.intersection(&ours).cloned().collect() };
-    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let below = |name: &str| -> BTreeSet<String> {
+        members[name]
+            .dependencies
+            .intersection(&ours)
+            .cloned()
+            .collect()
+    };
+    let set = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
     assert_eq!(below("domain"), set(&[]), "domain imports none of ours");
     assert_eq!(below("dataset"), set(&[]), "dataset stands alone");
     assert_eq!(below("events"), set(&["domain"]));
@@ -93,7 +141,10 @@ fn each_layer_sees_only_what_is_below_it() {
     for (name, member) in &members {
         if member.folder.starts_with("local/") {
             for forbidden in ["aws", "runtime", "memory"] {
-                assert!(!member.dependencies.contains(forbidden), "{name} is the other side of the wire: no {forbidden}");
+                assert!(
+                    !member.dependencies.contains(forbidden),
+                    "{name} is the other side of the wire: no {forbidden}"
+                );
             }
         }
     }
@@ -103,13 +154,26 @@ fn each_layer_sees_only_what_is_below_it() {
 fn only_one_crate_sees_aws_and_only_one_the_lambda_runtime() {
     for (name, member) in members() {
         let clients = member.dependencies.iter().filter(|dependency| {
-            dependency.starts_with("aws-sdk-") || *dependency == "aws-config" || *dependency == "kube"
+            dependency.starts_with("aws-sdk-")
+                || *dependency == "aws-config"
+                || *dependency == "kube"
         });
         // The local cloud plays the pipeline there: it applies the manifests once, before any function runs.
-        let clients: Vec<_> = clients.filter(|client| !(name == "local-cloud" && *client == "kube")).collect();
-        assert!(name == "aws" || clients.is_empty(), "{name} uses {clients:?}");
-        for (dependency, owner) in [("lambda_runtime", "runtime"), ("aws_lambda_events", "runtime")] {
-            assert!(name == owner || !member.dependencies.contains(dependency), "{name} uses {dependency}");
+        let clients: Vec<_> = clients
+            .filter(|client| !(name == "local-cloud" && *client == "kube"))
+            .collect();
+        assert!(
+            name == "aws" || clients.is_empty(),
+            "{name} uses {clients:?}"
+        );
+        for (dependency, owner) in [
+            ("lambda_runtime", "runtime"),
+            ("aws_lambda_events", "runtime"),
+        ] {
+            assert!(
+                name == owner || !member.dependencies.contains(dependency),
+                "{name} uses {dependency}"
+            );
         }
     }
 }
@@ -120,9 +184,15 @@ fn policies_name_each_action() {
         let path = root().join(format!("infra/policies/{function}.json"));
         let policy: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         for statement in policy["Statement"].as_array().unwrap() {
-            assert!(statement["Sid"].is_string(), "{function}: a statement without a Sid");
+            assert!(
+                statement["Sid"].is_string(),
+                "{function}: a statement without a Sid"
+            );
             for action in statement["Action"].as_array().unwrap() {
-                assert!(!action.as_str().unwrap().contains('*'), "{function}: {action}");
+                assert!(
+                    !action.as_str().unwrap().contains('*'),
+                    "{function}: {action}"
+                );
             }
         }
     }

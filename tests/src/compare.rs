@@ -26,8 +26,13 @@ pub fn normal(world: &Value) -> Value {
 }
 
 fn subject(name: &str) -> String {
-    match name.strip_suffix(".json").and_then(|stem| stem.rsplit_once('-')) {
-        Some((subject, digest)) if name.contains("/decisions/") && digest.len() == 12 => subject.to_owned(),
+    match name
+        .strip_suffix(".json")
+        .and_then(|stem| stem.rsplit_once('-'))
+    {
+        Some((subject, digest)) if name.contains("/decisions/") && digest.len() == 12 => {
+            subject.to_owned()
+        }
         _ => name.to_owned(),
     }
 }

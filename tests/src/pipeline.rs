@@ -1,7 +1,13 @@
 //! The functions behind their queues: events are routed, delivered at least once, and come back
 //! when a handler waits or fails.
 
-use std::{collections::VecDeque, future::Future, pin::pin, task::{Context, Poll, Waker}, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use domain::{Class, Result, Step, settings::Settings};
 use events::Received;
@@ -85,7 +91,12 @@ impl Pipeline {
     pub fn deliver(&mut self, envelope: &Value) {
         self.delivered.push(envelope.clone());
         for function in self.routes.functions(envelope) {
-            let message = Message { function, envelope: envelope.clone(), hidden: Duration::ZERO, received: 0 };
+            let message = Message {
+                function,
+                envelope: envelope.clone(),
+                hidden: Duration::ZERO,
+                received: 0,
+            };
             self.queue.push_back(message);
         }
     }
@@ -96,7 +107,11 @@ impl Pipeline {
     /// When a message comes back for ever.
     pub fn settle(&mut self) {
         loop {
-            while let Some(at) = self.queue.iter().position(|message| message.hidden.is_zero()) {
+            while let Some(at) = self
+                .queue
+                .iter()
+                .position(|message| message.hidden.is_zero())
+            {
                 self.step(at);
             }
             let events = self.world.run_services();
@@ -127,8 +142,14 @@ impl Pipeline {
             return;
         };
         message.received += 1;
-        assert!(message.received < MOST_RECEIVES, "{} comes back for ever: {}", message.function, message.envelope);
-        let answer = Received::from_value(message.envelope.clone()).and_then(|received| self.invoke(&message.function, received));
+        assert!(
+            message.received < MOST_RECEIVES,
+            "{} comes back for ever: {}",
+            message.function,
+            message.envelope
+        );
+        let answer = Received::from_value(message.envelope.clone())
+            .and_then(|received| self.invoke(&message.function, received));
         if self.world.is_dead() {
             self.world.revive();
         }
@@ -156,50 +177,122 @@ impl Pipeline {
         let (world, config) = (&self.world, &self.config);
         match function {
             "validate-dataset" => {
-                let ports = validate_dataset::Ports { store: world, bus: world };
-                shown(ready(validate_dataset::handle(&config.validate, &ports, received)))
+                let ports = validate_dataset::Ports {
+                    store: world,
+                    bus: world,
+                };
+                shown(ready(validate_dataset::handle(
+                    &config.validate,
+                    &ports,
+                    received,
+                )))
             }
-            "start-training" => shown(ready(start_training::handle(&config.training, world, world, received))),
+            "start-training" => shown(ready(start_training::handle(
+                &config.training,
+                world,
+                world,
+                received,
+            ))),
             "start-evaluation" => {
-                let ports = start_evaluation::Ports { store: world, jobs: world, images: world, bus: world };
-                shown(ready(start_evaluation::handle(&config.evaluation, &ports, received)))
+                let ports = start_evaluation::Ports {
+                    store: world,
+                    jobs: world,
+                    images: world,
+                    bus: world,
+                };
+                shown(ready(start_evaluation::handle(
+                    &config.evaluation,
+                    &ports,
+                    received,
+                )))
             }
             "judge-model" => {
-                let ports = judge_model::Ports { store: world, transforms: world, bus: world, clock: world };
+                let ports = judge_model::Ports {
+                    store: world,
+                    transforms: world,
+                    bus: world,
+                    clock: world,
+                };
                 shown(ready(judge_model::handle(&config.judge, &ports, received)))
             }
-            "register-model" => shown(ready(register_model::handle(&config.register, world, world, world, received))),
+            "register-model" => shown(ready(register_model::handle(
+                &config.register,
+                world,
+                world,
+                world,
+                received,
+            ))),
             "deploy-release" => {
-                let ports =
-                    deploy_release::Ports { store: world, sagemaker: world, images: world, cluster: world, bus: world, clock: world };
-                shown(ready(deploy_release::handle(&config.deploy, &ports, received)))
+                let ports = deploy_release::Ports {
+                    store: world,
+                    sagemaker: world,
+                    images: world,
+                    cluster: world,
+                    bus: world,
+                    clock: world,
+                };
+                shown(ready(deploy_release::handle(
+                    &config.deploy,
+                    &ports,
+                    received,
+                )))
             }
             "verify-release" => {
-                let ports =
-                    verify_release::Ports { store: world, endpoints: world, cluster: world, api: world, bus: world, clock: world };
-                shown(ready(verify_release::handle(&config.verify, &ports, received)))
+                let ports = verify_release::Ports {
+                    store: world,
+                    endpoints: world,
+                    cluster: world,
+                    api: world,
+                    bus: world,
+                    clock: world,
+                };
+                shown(ready(verify_release::handle(
+                    &config.verify,
+                    &ports,
+                    received,
+                )))
             }
             "check-model" => {
-                let ports = check_model::Ports { store: world, transforms: world, bus: world };
+                let ports = check_model::Ports {
+                    store: world,
+                    transforms: world,
+                    bus: world,
+                };
                 shown(ready(check_model::handle(&config.check, &ports, received)))
             }
-            "notify" => shown(ready(notify::handle(&config.notify, world, world, received))),
+            "notify" => shown(ready(notify::handle(
+                &config.notify,
+                world,
+                world,
+                received,
+            ))),
             other => Err(domain::Error::permanent(format!("no function `{other}`"))),
         }
     }
 
     /// Kinds of decisions of a function, oldest first.
     pub fn decided(&self, function: &str) -> Vec<String> {
-        let decisions = self.decisions.iter().filter(|(name, _)| name == function).map(|(_, decision)| decision);
-        decisions.filter_map(|decision| decision["decision"].as_str().map(str::to_owned)).collect()
+        let decisions = self
+            .decisions
+            .iter()
+            .filter(|(name, _)| name == function)
+            .map(|(_, decision)| decision);
+        decisions
+            .filter_map(|decision| decision["decision"].as_str().map(str::to_owned))
+            .collect()
     }
 }
 
 fn shown<D: Serialize>(step: Result<Step<D>>) -> Result<Step<Value>> {
-    let value = |decision: &D| serde_json::to_value(decision).unwrap_or_else(|error| json!(error.to_string()));
+    let value = |decision: &D| {
+        serde_json::to_value(decision).unwrap_or_else(|error| json!(error.to_string()))
+    };
     Ok(match step? {
         Step::Done(decision) => Step::Done(value(&decision)),
-        Step::Wait { after, decision } => Step::Wait { after, decision: value(&decision) },
+        Step::Wait { after, decision } => Step::Wait {
+            after,
+            decision: value(&decision),
+        },
     })
 }
 
@@ -218,10 +311,20 @@ fn settings(function: &str) -> Settings {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/functions.json");
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let variables = |value: &Value| {
-        let object = value["environment"].as_object().cloned().unwrap_or_default();
-        object.into_iter().map(|(name, value)| (name, filled(value.as_str().unwrap_or_default()))).collect::<Vec<_>>()
+        let object = value["environment"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        object
+            .into_iter()
+            .map(|(name, value)| (name, filled(value.as_str().unwrap_or_default())))
+            .collect::<Vec<_>>()
     };
-    Settings::new(variables(&file["defaults"]).into_iter().chain(variables(&file["functions"][function])))
+    Settings::new(
+        variables(&file["defaults"])
+            .into_iter()
+            .chain(variables(&file["functions"][function])),
+    )
 }
 
 fn filled(text: &str) -> String {
@@ -235,5 +338,9 @@ fn filled(text: &str) -> String {
         .replace("${account}", ACCOUNT)
         .replace("${region}", REGION);
     // What is left names places that the world in memory doesn't have.
-    if text.contains("${") { "unused".to_owned() } else { text }
+    if text.contains("${") {
+        "unused".to_owned()
+    } else {
+        text
+    }
 }

@@ -34,14 +34,20 @@ pub fn csv(days: i64) -> String {
 /// image's events are delivered when `settled`.
 pub fn stage() -> Pipeline {
     let world = World::new();
-    world.edit_deployment(|deployment| deployment.image_managers = vec!["retail-forecast-manifests".to_owned()]);
+    world.edit_deployment(|deployment| {
+        deployment.image_managers = vec!["retail-forecast-manifests".to_owned()]
+    });
     world.predict_with(|_| true, |row| 1.02 * sales(row));
     Pipeline::new(world)
 }
 
 /// Pushes a clean image and lets its events be handled.
 pub fn push_image(pipeline: &mut Pipeline) {
-    let events = pipeline.world.push_image("retail-forecast-infer", &["latest-dev", "build-1"], &[("LOW", 2)]);
+    let events = pipeline.world.push_image(
+        "retail-forecast-infer",
+        &["latest-dev", "build-1"],
+        &[("LOW", 2)],
+    );
     for event in &events {
         pipeline.deliver(event);
     }
@@ -50,5 +56,7 @@ pub fn push_image(pipeline: &mut Pipeline) {
 
 /// The event of an upload of `days` days of sales.
 pub fn upload(pipeline: &Pipeline, days: i64) -> Value {
-    pipeline.world.upload(DATA_BUCKET, "training/sales_data.csv", csv(days))
+    pipeline
+        .world
+        .upload(DATA_BUCKET, "training/sales_data.csv", csv(days))
 }

@@ -28,13 +28,22 @@ pub fn to_json(record: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 /// Reads a record; what can't be read as `T` is an error that names the object.
-pub async fn read<T: DeserializeOwned>(store: &impl ObjectStore, at: &Location) -> Result<Option<T>> {
+pub async fn read<T: DeserializeOwned>(
+    store: &impl ObjectStore,
+    at: &Location,
+) -> Result<Option<T>> {
     Ok(find(store, at).await?.map(|record| record.value))
 }
 
 /// Reads a record that has to be there.
-pub async fn require<T: DeserializeOwned>(store: &impl ObjectStore, at: &Location, what: &str) -> Result<T> {
-    read(store, at).await?.ok_or_else(|| Error::permanent(format!("{what} is missing: {at}")))
+pub async fn require<T: DeserializeOwned>(
+    store: &impl ObjectStore,
+    at: &Location,
+    what: &str,
+) -> Result<T> {
+    read(store, at)
+        .await?
+        .ok_or_else(|| Error::permanent(format!("{what} is missing: {at}")))
 }
 
 /// Reads a record with what a compare-and-swap needs; the default when nothing is stored.
@@ -43,16 +52,26 @@ pub async fn read_versioned<T: DeserializeOwned + Default>(
     at: &Location,
 ) -> Result<Versioned<T>> {
     let found = find(store, at).await?;
-    Ok(found.unwrap_or_else(|| Versioned { value: T::default(), etag: None }))
+    Ok(found.unwrap_or_else(|| Versioned {
+        value: T::default(),
+        etag: None,
+    }))
 }
 
-async fn find<T: DeserializeOwned>(store: &impl ObjectStore, at: &Location) -> Result<Option<Versioned<T>>> {
+async fn find<T: DeserializeOwned>(
+    store: &impl ObjectStore,
+    at: &Location,
+) -> Result<Option<Versioned<T>>> {
     let Some(object) = store.get(at).await? else {
         return Ok(None);
     };
-    let value = serde_json::from_slice(&object.bytes)
-        .map_err(|error| Error::permanent(format!("{at} is not the record expected: {error}")).because(error))?;
-    Ok(Some(Versioned { value, etag: Some(object.etag) }))
+    let value = serde_json::from_slice(&object.bytes).map_err(|error| {
+        Error::permanent(format!("{at} is not the record expected: {error}")).because(error)
+    })?;
+    Ok(Some(Versioned {
+        value,
+        etag: Some(object.etag),
+    }))
 }
 
 /// Writes a record, whatever was there.
@@ -61,7 +80,11 @@ pub async fn write(store: &impl ObjectStore, at: &Location, record: &impl Serial
 }
 
 /// Writes a record unless one is there, which then stays.
-pub async fn write_once(store: &impl ObjectStore, at: &Location, record: &impl Serialize) -> Result<Swap> {
+pub async fn write_once(
+    store: &impl ObjectStore,
+    at: &Location,
+    record: &impl Serialize,
+) -> Result<Swap> {
     store.swap(at, to_json(record)?, Condition::Absent).await
 }
 
@@ -73,10 +96,15 @@ pub async fn swap<T>(
     read: &Versioned<T>,
     record: &impl Serialize,
 ) -> Result<()> {
-    let condition = read.etag.clone().map_or(Condition::Absent, Condition::Unchanged);
+    let condition = read
+        .etag
+        .clone()
+        .map_or(Condition::Absent, Condition::Unchanged);
     match store.swap(at, to_json(record)?, condition).await? {
         Swap::Done => Ok(()),
-        Swap::Lost => Err(Error::transient(format!("{at} was written meanwhile; the event is decided again"))),
+        Swap::Lost => Err(Error::transient(format!(
+            "{at} was written meanwhile; the event is decided again"
+        ))),
     }
 }
 
@@ -98,12 +126,28 @@ pub async fn keep_decision(
 }
 
 /// The environment's pointer; an empty one before the first release. It is moved by [`swap`].
-pub async fn pointer(store: &impl ObjectStore, artifacts: &Artifacts, environment: &str) -> Result<Versioned<Pointer>> {
+pub async fn pointer(
+    store: &impl ObjectStore,
+    artifacts: &Artifacts,
+    environment: &str,
+) -> Result<Versioned<Pointer>> {
     let found = find(store, &artifacts.pointer(environment)).await?;
-    Ok(found.unwrap_or_else(|| Versioned { value: Pointer::empty(environment), etag: None }))
+    Ok(found.unwrap_or_else(|| Versioned {
+        value: Pointer::empty(environment),
+        etag: None,
+    }))
 }
 
 /// A stored release manifest.
-pub async fn manifest(store: &impl ObjectStore, artifacts: &Artifacts, release: &str) -> Result<Manifest> {
-    require(store, &artifacts.release(release), "the manifest of a release that the pointer names").await
+pub async fn manifest(
+    store: &impl ObjectStore,
+    artifacts: &Artifacts,
+    release: &str,
+) -> Result<Manifest> {
+    require(
+        store,
+        &artifacts.release(release),
+        "the manifest of a release that the pointer names",
+    )
+    .await
 }

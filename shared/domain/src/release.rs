@@ -96,9 +96,14 @@ impl Manifest {
 pub fn endpoint_config(manifest: &Manifest) -> Result<String> {
     let settings = format!(
         "{} x {}",
-        manifest.configuration.endpoint_instance_type, manifest.configuration.endpoint_instance_count
+        manifest.configuration.endpoint_instance_type,
+        manifest.configuration.endpoint_instance_count
     );
-    names::endpoint_config(&manifest.environment, &manifest.model.package_arn, &settings)
+    names::endpoint_config(
+        &manifest.environment,
+        &manifest.model.package_arn,
+        &settings,
+    )
 }
 
 /// How far the environment has come with its target.

@@ -35,20 +35,32 @@ fn package(version: u32, approval: Approval) -> Package {
         approval,
         approval_description: None,
         model_uri: format!("s3://artifacts/models/{version}/model.tar.gz"),
-        metadata: ["training_job", "dataset", "model_digest"].into_iter().map(|key| (key.to_owned(), format!("{key}-{version}"))).collect(),
+        metadata: ["training_job", "dataset", "model_digest"]
+            .into_iter()
+            .map(|key| (key.to_owned(), format!("{key}-{version}")))
+            .collect(),
     }
 }
 
 fn image(n: u8, tag: &str) -> StoredImage {
     StoredImage {
-        image: Image { repository: "registry/retail-forecast-infer".into(), digest: format!("sha256:{}", n.to_string().repeat(64)) },
+        image: Image {
+            repository: "registry/retail-forecast-infer".into(),
+            digest: format!("sha256:{}", n.to_string().repeat(64)),
+        },
         tags: vec![tag.to_owned()],
     }
 }
 
 fn scan(status: &str, findings: &[(&str, u32)]) -> Option<Scan> {
-    let findings = findings.iter().map(|(severity, count)| ((*severity).to_owned(), *count)).collect();
-    Some(Scan { status: status.into(), findings })
+    let findings = findings
+        .iter()
+        .map(|(severity, count)| ((*severity).to_owned(), *count))
+        .collect();
+    Some(Scan {
+        status: status.into(),
+        findings,
+    })
 }
 
 fn clean() -> Option<Scan> {
@@ -56,14 +68,21 @@ fn clean() -> Option<Scan> {
 }
 
 fn release(version: u32, n: u8) -> Manifest {
-    parts::manifest(&config(), parts::model(&package(version, Approval::Approved)).unwrap(), image(n, "latest-dev").image)
+    parts::manifest(
+        &config(),
+        parts::model(&package(version, Approval::Approved)).unwrap(),
+        image(n, "latest-dev").image,
+    )
 }
 
 /// Model 1 in image 1 is live since second 100.
 fn live() -> Facts {
     let manifest = release(1, 1);
     let id = manifest.id().unwrap();
-    let pointer = Pointer::empty("dev").aim(&id, at(100), at(100), "test").verified(&id, at(110)).unwrap();
+    let pointer = Pointer::empty("dev")
+        .aim(&id, at(100), at(100), "test")
+        .verified(&id, at(110))
+        .unwrap();
     Facts {
         caused_at: at(200),
         now: at(201),
@@ -71,13 +90,20 @@ fn live() -> Facts {
         base: Some(manifest),
         waiting_model: None,
         tagged_image: None,
-        deployment: Deployment { image_managers: vec![parts::FIELD_MANAGER.into()], ..Deployment::default() },
+        deployment: Deployment {
+            image_managers: vec![parts::FIELD_MANAGER.into()],
+            ..Deployment::default()
+        },
     }
 }
 
 /// Nothing was ever deployed.
 fn fresh() -> Facts {
-    Facts { pointer: Pointer::empty("dev"), base: None, ..live() }
+    Facts {
+        pointer: Pointer::empty("dev"),
+        base: None,
+        ..live()
+    }
 }
 
 fn model(version: u32) -> Half {
@@ -89,46 +115,155 @@ fn clean_image(n: u8) -> Half {
 }
 
 fn on_its_way(facts: Facts, manifest: &Manifest, since: i64) -> Facts {
-    let pointer = facts.pointer.aim(&manifest.id().unwrap(), at(since), at(since), "test");
+    let pointer = facts
+        .pointer
+        .aim(&manifest.id().unwrap(), at(since), at(since), "test");
     Facts { pointer, ..facts }
 }
 
 fn said(half: &Half, facts: &Facts) -> (String, String) {
     let decision = serde_json::to_value(decide(half, facts, &config()).unwrap()).unwrap();
-    (decision["decision"].as_str().unwrap().to_owned(), decision["reason"].as_str().unwrap_or_default().to_owned())
+    (
+        decision["decision"].as_str().unwrap().to_owned(),
+        decision["reason"].as_str().unwrap_or_default().to_owned(),
+    )
 }
 
 #[test]
 fn a_model() {
-    let tagged = |scan| Facts { tagged_image: Some((image(2, "latest-dev"), scan)), ..fresh() };
+    let tagged = |scan| Facts {
+        tagged_image: Some((image(2, "latest-dev"), scan)),
+        ..fresh()
+    };
     let mut foreign = package(2, Approval::Approved);
     foreign.group = "churn".into();
     let mut bare = package(2, Approval::Approved);
     bare.metadata.clear();
-    let late = Facts { caused_at: at(99), base: Some(release(3, 1)), ..live() };
-    let deliberate = Facts { caused_at: at(300), base: Some(release(3, 1)), ..live() };
+    let late = Facts {
+        caused_at: at(99),
+        base: Some(release(3, 1)),
+        ..live()
+    };
+    let deliberate = Facts {
+        caused_at: at(300),
+        base: Some(release(3, 1)),
+        ..live()
+    };
     let failed_before = {
         let facts = on_its_way(live(), &release(2, 1), 150);
-        let pointer = facts.pointer.failed(&release(2, 1).id().unwrap(), "health: status 503").unwrap();
+        let pointer = facts
+            .pointer
+            .failed(&release(2, 1).id().unwrap(), "health: status 503")
+            .unwrap();
         Facts { pointer, ..facts }
     };
     let cases = [
         ("approved", model(2), live(), "deploy", "is Approved"),
-        ("pending", Half::Model(package(2, Approval::PendingManualApproval)), live(), "skip", "waits for a person"),
-        ("rejected", Half::Model(package(2, Approval::Rejected)), live(), "skip", "Rejected"),
-        ("another group", Half::Model(foreign), live(), "not-for-this-function", "churn"),
-        ("not registered by us", Half::Model(bare), live(), "skip", "training_job"),
-        ("already live", model(1), live(), "already-live", "live since"),
-        ("an approval that came late", model(2), late, "not-for-this-function", "came late"),
-        ("an older model approved on purpose", model(2), deliberate, "deploy", "is Approved"),
-        ("another release on its way", model(2), on_its_way(live(), &release(3, 1), 195), "busy", "since 6 s"),
-        ("abandoned release", model(2), on_its_way(live(), &release(3, 1), -2000), "deploy", ""),
-        ("its own release on its way", model(2), on_its_way(live(), &release(2, 1), 195), "deploy", ""),
-        ("failed before", model(2), failed_before, "skip", "status 503"),
-        ("first, no image", model(2), fresh(), "hold", "no image is tagged"),
-        ("first, clean image", model(2), tagged(clean()), "deploy", ""),
-        ("first, vulnerable image", model(2), tagged(scan("COMPLETE", &[("HIGH", 1)])), "hold", "1 HIGH"),
-        ("first, unscanned image", model(2), tagged(None), "hold", "not been scanned"),
+        (
+            "pending",
+            Half::Model(package(2, Approval::PendingManualApproval)),
+            live(),
+            "skip",
+            "waits for a person",
+        ),
+        (
+            "rejected",
+            Half::Model(package(2, Approval::Rejected)),
+            live(),
+            "skip",
+            "Rejected",
+        ),
+        (
+            "another group",
+            Half::Model(foreign),
+            live(),
+            "not-for-this-function",
+            "churn",
+        ),
+        (
+            "not registered by us",
+            Half::Model(bare),
+            live(),
+            "skip",
+            "training_job",
+        ),
+        (
+            "already live",
+            model(1),
+            live(),
+            "already-live",
+            "live since",
+        ),
+        (
+            "an approval that came late",
+            model(2),
+            late,
+            "not-for-this-function",
+            "came late",
+        ),
+        (
+            "an older model approved on purpose",
+            model(2),
+            deliberate,
+            "deploy",
+            "is Approved",
+        ),
+        (
+            "another release on its way",
+            model(2),
+            on_its_way(live(), &release(3, 1), 195),
+            "busy",
+            "since 6 s",
+        ),
+        (
+            "abandoned release",
+            model(2),
+            on_its_way(live(), &release(3, 1), -2000),
+            "deploy",
+            "",
+        ),
+        (
+            "its own release on its way",
+            model(2),
+            on_its_way(live(), &release(2, 1), 195),
+            "deploy",
+            "",
+        ),
+        (
+            "failed before",
+            model(2),
+            failed_before,
+            "skip",
+            "status 503",
+        ),
+        (
+            "first, no image",
+            model(2),
+            fresh(),
+            "hold",
+            "no image is tagged",
+        ),
+        (
+            "first, clean image",
+            model(2),
+            tagged(clean()),
+            "deploy",
+            "",
+        ),
+        (
+            "first, vulnerable image",
+            model(2),
+            tagged(scan("COMPLETE", &[("HIGH", 1)])),
+            "hold",
+            "1 HIGH",
+        ),
+        (
+            "first, unscanned image",
+            model(2),
+            tagged(None),
+            "hold",
+            "not been scanned",
+        ),
     ];
     for (name, half, facts, expected, word) in cases {
         let (decision, reason) = said(&half, &facts);
@@ -139,21 +274,84 @@ fn a_model() {
 
 #[test]
 fn an_image() {
-    let waiting = |approval| Facts { waiting_model: Some(package(2, approval)), ..fresh() };
+    let waiting = |approval| Facts {
+        waiting_model: Some(package(2, approval)),
+        ..fresh()
+    };
     let with = |scan| Half::Image(image(2, "latest-dev"), scan);
     let cases = [
         ("clean", clean_image(2), live(), "deploy", "scanned clean"),
-        ("critical", with(scan("COMPLETE", &[("CRITICAL", 2), ("HIGH", 1)])), live(), "skip", "2 CRITICAL and 1 HIGH"),
-        ("high", with(scan("ACTIVE", &[("HIGH", 1)])), live(), "skip", "1 HIGH"),
-        ("scan failed", with(scan("FAILED", &[])), live(), "skip", "FAILED"),
-        ("scan running", with(scan("IN_PROGRESS", &[])), live(), "skip", "IN_PROGRESS"),
-        ("scanner can't read it", with(scan("UNSUPPORTED_IMAGE", &[])), live(), "skip", "UNSUPPORTED_IMAGE"),
-        ("never scanned", with(None), live(), "skip", "not been scanned"),
-        ("another environment's", Half::Image(image(2, "latest-prod"), clean()), live(), "not-for-this-function", "latest-dev"),
+        (
+            "critical",
+            with(scan("COMPLETE", &[("CRITICAL", 2), ("HIGH", 1)])),
+            live(),
+            "skip",
+            "2 CRITICAL and 1 HIGH",
+        ),
+        (
+            "high",
+            with(scan("ACTIVE", &[("HIGH", 1)])),
+            live(),
+            "skip",
+            "1 HIGH",
+        ),
+        (
+            "scan failed",
+            with(scan("FAILED", &[])),
+            live(),
+            "skip",
+            "FAILED",
+        ),
+        (
+            "scan running",
+            with(scan("IN_PROGRESS", &[])),
+            live(),
+            "skip",
+            "IN_PROGRESS",
+        ),
+        (
+            "scanner can't read it",
+            with(scan("UNSUPPORTED_IMAGE", &[])),
+            live(),
+            "skip",
+            "UNSUPPORTED_IMAGE",
+        ),
+        (
+            "never scanned",
+            with(None),
+            live(),
+            "skip",
+            "not been scanned",
+        ),
+        (
+            "another environment's",
+            Half::Image(image(2, "latest-prod"), clean()),
+            live(),
+            "not-for-this-function",
+            "latest-dev",
+        ),
         ("already live", clean_image(1), live(), "already-live", ""),
-        ("first, no model", clean_image(2), fresh(), "skip", "no model"),
-        ("first, a model waits", clean_image(2), waiting(Approval::Approved), "deploy", ""),
-        ("first, the model was rejected meanwhile", clean_image(2), waiting(Approval::Rejected), "skip", "Rejected"),
+        (
+            "first, no model",
+            clean_image(2),
+            fresh(),
+            "skip",
+            "no model",
+        ),
+        (
+            "first, a model waits",
+            clean_image(2),
+            waiting(Approval::Approved),
+            "deploy",
+            "",
+        ),
+        (
+            "first, the model was rejected meanwhile",
+            clean_image(2),
+            waiting(Approval::Rejected),
+            "skip",
+            "Rejected",
+        ),
     ];
     for (name, half, facts, expected, word) in cases {
         let (decision, reason) = said(&half, &facts);
@@ -186,7 +384,9 @@ fn one_owner_of_the_image() {
     let (decision, reason) = said(&model(2), &owned("helm"));
     assert_eq!(decision, "skip");
     assert!(reason.contains("helm"), "{reason}");
-    let Decision::Deploy(rollout) = decide(&model(2), &owned("retail-forecast-manifests"), &config()).unwrap() else {
+    let Decision::Deploy(rollout) =
+        decide(&model(2), &owned("retail-forecast-manifests"), &config()).unwrap()
+    else {
         panic!("expected Deploy");
     };
     assert!(rollout.take_over);
@@ -195,7 +395,10 @@ fn one_owner_of_the_image() {
 #[test]
 fn what_is_held_is_in_the_next_target() {
     let mut pointer = Pointer::empty("dev");
-    pointer.held = Some(Held { package_arn: "arn/2".into(), reason: "no image".into() });
+    pointer.held = Some(Held {
+        package_arn: "arn/2".into(),
+        reason: "no image".into(),
+    });
     assert_eq!(pointer.aim("release-a", at(1), at(1), "test").held, None);
 }
 
