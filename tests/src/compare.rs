@@ -9,7 +9,7 @@ pub fn normal(world: &Value) -> Value {
         Value::Object(fields) => {
             let mut normal_fields = Map::new();
             for (name, value) in fields {
-                if matches!(name.as_str(), "since" | "caused_at") {
+                if matches!(name.as_str(), "since" | "caused_at" | "uploaded") {
                     continue;
                 }
                 let mut name = subject(name);

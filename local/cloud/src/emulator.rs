@@ -54,7 +54,7 @@ impl Emulator {
     }
 
     async fn try_start(program: &Path, place: &Place, state_dir: &Path) -> anyhow::Result<Self> {
-        let port = free_port()?;
+        let [port] = free_ports()?;
         let endpoint = format!("http://127.0.0.1:{port}");
         let log_path = state_dir.join("emulator.log");
         let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
@@ -119,7 +119,15 @@ pub fn program(project_root: &Path) -> PathBuf {
         .map_or_else(|| project_root.join(".venv/bin/ministack"), PathBuf::from)
 }
 
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// Ports that nobody listens on.
+pub(crate) fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
+    let mut ports = [0; N];
+    // Held until all are found, so that they differ.
+    let mut listeners = Vec::with_capacity(N);
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
 }

@@ -22,6 +22,8 @@ use crate::{
 
 const IAM: &str = "2010-05-08";
 const STS: &str = "2011-06-15";
+/// How long an assumed session lives: 12 h, the most that STS gives. Nothing renews it.
+const LIFETIME_S: &str = "43200";
 
 /// The cloud's IAM.
 #[derive(Debug)]
@@ -66,7 +68,11 @@ impl Identity {
     /// A session of a role, whoever its trust policy lets in otherwise: for tests that act as one.
     pub async fn assume_role(&self, role: &str) -> anyhow::Result<Credentials> {
         let arn = self.place.role_arn(role);
-        let params = [("RoleArn", arn.as_str()), ("RoleSessionName", "local")];
+        let params = [
+            ("RoleArn", arn.as_str()),
+            ("RoleSessionName", "local"),
+            ("DurationSeconds", LIFETIME_S),
+        ];
         let answer = self.wire.query("sts", STS, "AssumeRole", &params).await?;
         let field = |name: &str| {
             xml_text(&answer, name).with_context(|| format!("AssumeRole answers no {name}"))

@@ -9,7 +9,7 @@ use local_wire::{Authorize, Credentials, Deliver, Images, Wire};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    Addresses, emulator::free_port, front, iam::Policy, identity::Identity, image::Registered,
+    Addresses, emulator::free_ports, front, iam::Policy, identity::Identity, image::Registered,
     names::Place, plan::FunctionPlan, registry::Registry, router::Router,
 };
 
@@ -47,7 +47,7 @@ impl Reserved {
     pub(crate) async fn take(aws: &str) -> std::io::Result<Self> {
         let sagemaker = TcpListener::bind(("127.0.0.1", 0)).await?;
         let ecr = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let (eks, service) = (free_port()?, free_port()?);
+        let [eks, service] = free_ports()?;
         let local = |port: u16| format!("http://127.0.0.1:{port}");
         let addresses = Addresses {
             aws: aws.to_owned(),

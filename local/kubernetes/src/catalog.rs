@@ -96,7 +96,13 @@ pub(crate) const SERVICES: Resource = Resource {
 pub(crate) const DEPLOYMENTS: Resource = Resource {
     status: true,
     generation: true,
-    ..resource("apps", "deployments", "deployment", "Deployment", &["deploy"])
+    ..resource(
+        "apps",
+        "deployments",
+        "deployment",
+        "Deployment",
+        &["deploy"],
+    )
 };
 pub(crate) const REPLICA_SETS: Resource = Resource {
     status: true,
@@ -130,8 +136,20 @@ pub(crate) const RESOURCES: &[Resource] = &[
     SERVICES,
     resource("", "configmaps", "configmap", "ConfigMap", &["cm"]),
     resource("", "secrets", "secret", "Secret", &[]),
-    resource("", "serviceaccounts", "serviceaccount", "ServiceAccount", &["sa"]),
-    resource("", "resourcequotas", "resourcequota", "ResourceQuota", &["quota"]),
+    resource(
+        "",
+        "serviceaccounts",
+        "serviceaccount",
+        "ServiceAccount",
+        &["sa"],
+    ),
+    resource(
+        "",
+        "resourcequotas",
+        "resourcequota",
+        "ResourceQuota",
+        &["quota"],
+    ),
     resource("", "limitranges", "limitrange", "LimitRange", &["limits"]),
     DEPLOYMENTS,
     REPLICA_SETS,
@@ -150,7 +168,13 @@ pub(crate) const RESOURCES: &[Resource] = &[
     Resource {
         status: true,
         generation: true,
-        ..resource("networking.k8s.io", "ingresses", "ingress", "Ingress", &["ing"])
+        ..resource(
+            "networking.k8s.io",
+            "ingresses",
+            "ingress",
+            "Ingress",
+            &["ing"],
+        )
     },
     Resource {
         generation: true,

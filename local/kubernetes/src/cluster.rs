@@ -254,7 +254,11 @@ impl Running {
     pub async fn stop(mut self, grace: Duration) {
         let mut changes = self.registry.store.subscribe();
         // Without their owners nobody starts pods anew.
-        for resource in [&crate::catalog::DEPLOYMENTS, &crate::catalog::REPLICA_SETS, &PODS] {
+        for resource in [
+            &crate::catalog::DEPLOYMENTS,
+            &crate::catalog::REPLICA_SETS,
+            &PODS,
+        ] {
             for object in self.registry.store.list(resource, None).0 {
                 let options = DeleteOptions {
                     grace_period_seconds: i64::try_from(grace.as_secs().max(1)).ok(),

@@ -170,10 +170,10 @@ mod tests {
         let recorded: Value =
             serde_json::from_str(include_str!("../tests/fixtures/deployment-complete.json"))
                 .unwrap();
-        let sent = recorded["metadata"]["annotations"]
-            ["kubectl.kubernetes.io/last-applied-configuration"]
-            .as_str()
-            .unwrap();
+        let sent =
+            recorded["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
+                .as_str()
+                .unwrap();
         let mut sent: Value = serde_json::from_str(sent).unwrap();
         fill(&DEPLOYMENTS, &mut sent);
         assert_eq!(sent["spec"], recorded["spec"]);

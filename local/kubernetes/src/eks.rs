@@ -45,10 +45,18 @@ async fn describe(
         value("x-amz-security-token"),
     );
     let Some(caller) = caller else {
-        return refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
+        return refuse(
+            403,
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        );
     };
     let arn = eks.arn(&name);
-    if let Err(refused) = eks.authorize.check(&caller, "eks:DescribeCluster", &arn).await {
+    if let Err(refused) = eks
+        .authorize
+        .check(&caller, "eks:DescribeCluster", &arn)
+        .await
+    {
         return refuse(403, "AccessDeniedException", &refused.to_string());
     }
     if name != eks.cluster_name {
@@ -60,7 +68,10 @@ async fn describe(
 
 impl Eks {
     fn arn(&self, name: &str) -> String {
-        format!("arn:aws:eks:{}:{}:cluster/{name}", self.region, self.account)
+        format!(
+            "arn:aws:eks:{}:{}:cluster/{name}",
+            self.region, self.account
+        )
     }
 
     fn cluster(&self) -> Value {

@@ -147,7 +147,10 @@ async fn forward(State(balancer): State<Arc<Balancer>>, mut request: Request) ->
     let Some(port) = endpoints.get(turn % endpoints.len().max(1)) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no pod is ready\n").into_response();
     };
-    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", PathAndQuery::as_str);
     let Ok(uri) = format!("http://127.0.0.1:{port}{path}").parse::<Uri>() else {
         return (StatusCode::BAD_REQUEST, "unreadable path\n").into_response();
     };

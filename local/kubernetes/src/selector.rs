@@ -136,21 +136,23 @@ fn parse_requirement(text: &str) -> Result<Requirement, Status> {
 pub(crate) fn label_selector_matches(selector: &Value, labels: &Value) -> bool {
     let value_of = |name: &str| labels.get(name).and_then(Value::as_str);
     strings(selector, "/matchLabels").all(|(name, value)| value_of(name) == Some(value))
-        && items(selector, "/matchExpressions").iter().all(|expression| {
-            let found = expression["key"].as_str().and_then(value_of);
-            let listed = found.is_some_and(|found| {
-                items(expression, "/values")
-                    .iter()
-                    .any(|value| value == found)
-            });
-            match expression["operator"].as_str() {
-                Some("In") => listed,
-                Some("NotIn") => !listed,
-                Some("Exists") => found.is_some(),
-                Some("DoesNotExist") => found.is_none(),
-                _ => false,
-            }
-        })
+        && items(selector, "/matchExpressions")
+            .iter()
+            .all(|expression| {
+                let found = expression["key"].as_str().and_then(value_of);
+                let listed = found.is_some_and(|found| {
+                    items(expression, "/values")
+                        .iter()
+                        .any(|value| value == found)
+                });
+                match expression["operator"].as_str() {
+                    Some("In") => listed,
+                    Some("NotIn") => !listed,
+                    Some("Exists") => found.is_some(),
+                    Some("DoesNotExist") => found.is_none(),
+                    _ => false,
+                }
+            })
 }
 
 #[cfg(test)]
@@ -184,7 +186,11 @@ mod tests {
         let selector = Selector::parse("", "metadata.name=a,status.phase!=Failed").unwrap();
         assert!(selector.matches(&object));
         assert_eq!(selector.name(), Some("a"));
-        assert!(!Selector::parse("", "metadata.name=b").unwrap().matches(&object));
+        assert!(
+            !Selector::parse("", "metadata.name=b")
+                .unwrap()
+                .matches(&object)
+        );
         assert!(Selector::parse("", "nonsense").is_err());
     }
 
@@ -199,6 +205,9 @@ mod tests {
             ]
         });
         assert!(label_selector_matches(&selector, &labels));
-        assert!(!label_selector_matches(&selector, &json!({"app": "api", "canary": "1"})));
+        assert!(!label_selector_matches(
+            &selector,
+            &json!({"app": "api", "canary": "1"})
+        ));
     }
 }

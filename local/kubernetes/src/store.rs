@@ -118,7 +118,8 @@ impl Store {
             .objects
             .range(first..)
             .take_while(|(key, _)| {
-                key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace)
+                key.resource == resource
+                    && namespace.is_none_or(|namespace| key.namespace == namespace)
             })
             .map(|(_, object)| Arc::clone(object))
             .collect();
@@ -233,7 +234,13 @@ mod tests {
             [ChangeKind::Added, ChangeKind::Modified, ChangeKind::Deleted]
         );
         assert!(store.get(&pod).is_none());
-        assert!(store.changes_after(start, &PODS, Some("else")).unwrap().0.is_empty());
+        assert!(
+            store
+                .changes_after(start, &PODS, Some("else"))
+                .unwrap()
+                .0
+                .is_empty()
+        );
     }
 
     #[test]
@@ -243,10 +250,7 @@ mod tests {
         for n in 0..=HISTORY {
             put(&store, &pod, json!({"n": n}));
         }
-        assert_eq!(
-            store.changes_after(1, &PODS, None).unwrap_err().code,
-            410
-        );
+        assert_eq!(store.changes_after(1, &PODS, None).unwrap_err().code, 410);
     }
 
     #[test]

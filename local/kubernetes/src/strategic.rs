@@ -200,7 +200,10 @@ mod tests {
         let object = containers(json!([{"name": "api", "image": "x:1"}]));
         let patch = containers(json!([{"name": "apj", "image": "x:2"}]));
         let containers = merged(object, &patch);
-        assert_eq!(containers["spec"]["containers"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            containers["spec"]["containers"].as_array().unwrap().len(),
+            2
+        );
     }
 
     #[test]

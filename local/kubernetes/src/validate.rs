@@ -194,7 +194,8 @@ mod tests {
                 d["spec"]["template"]["spec"]["containers"][0]["image"] = json!("");
             }),
             ("spec.strategy.rollingUpdate.maxUnavailable", |d| {
-                d["spec"]["strategy"]["rollingUpdate"] = json!({"maxSurge": "0%", "maxUnavailable": 0});
+                d["spec"]["strategy"]["rollingUpdate"] =
+                    json!({"maxSurge": "0%", "maxUnavailable": 0});
             }),
         ];
         for (field, breaks) in rules {

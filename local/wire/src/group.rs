@@ -14,10 +14,8 @@ use std::{
 /// container's program works), and its group.
 const LEADER: &str = r#"
 cat >/dev/null
-for process in /proc/[0-9]*; do
-    if tr '\0' '\n' <"$process/environ" | grep -qF "ML_ROOT=$1/"; then
-        kill -s KILL "${process#/proc/}"
-    fi
+grep -lsF "ML_ROOT=$1/" /proc/[0-9]*/environ | while IFS=/ read -r _ _ process _; do
+    kill -s KILL "$process"
 done
 kill -s KILL -- -$$
 "#;

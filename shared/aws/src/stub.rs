@@ -82,7 +82,7 @@ impl Stub {
                     kept.lock().unwrap().push(request);
                     let (status, body) = answers.next().unwrap_or((599, String::new()));
                     let head = format!(
-                        "HTTP/1.1 {status} Stub\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        "HTTP/1.1 {status} Stub\r\ncontent-type: application/json\r\nlocation: /redirected\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                         body.len()
                     );
                     // A client that has gone away shows in the test by itself.

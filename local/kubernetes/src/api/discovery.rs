@@ -65,7 +65,9 @@ pub(super) fn document(path: &str) -> Option<Value> {
         })),
         ["apis"] => {
             let named = groups().into_iter().filter(|(group, _)| !group.is_empty());
-            let groups: Vec<Value> = named.map(|(group, version)| self::group(group, version)).collect();
+            let groups: Vec<Value> = named
+                .map(|(group, version)| self::group(group, version))
+                .collect();
             Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
         }
         ["apis", name] => {
@@ -138,7 +140,11 @@ fn resources(group: &str, version: &str) -> Option<Value> {
 }
 
 fn root(resource: &Resource) -> String {
-    let prefix = if resource.group.is_empty() { "api" } else { "apis" };
+    let prefix = if resource.group.is_empty() {
+        "api"
+    } else {
+        "apis"
+    };
     format!("{prefix}/{}", resource.api_version())
 }
 
@@ -162,8 +168,13 @@ fn openapi(group: &str, version: &str) -> Option<Value> {
         } else {
             ""
         };
-        let path = format!("/{}/{namespace}{}/{{name}}", root(resource), resource.plural);
-        let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
+        let path = format!(
+            "/{}/{namespace}{}/{{name}}",
+            root(resource),
+            resource.plural
+        );
+        let parameter =
+            |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
         let patch = json!({
             "parameters": [parameter("dryRun"), parameter("fieldManager"), parameter("fieldValidation"), parameter("force")],
             "responses": {"200": {"description": "OK"}},

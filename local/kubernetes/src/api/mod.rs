@@ -54,7 +54,9 @@ impl Call {
 
     fn header(&self, name: header::HeaderName) -> &str {
         let value = self.headers.get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The field manager: as asked, or the program's name from its `User-Agent`.
@@ -62,7 +64,11 @@ impl Call {
         match self.query("fieldManager") {
             "" => {
                 let agent = self.header(header::USER_AGENT);
-                agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown")
+                agent
+                    .split('/')
+                    .next()
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or("unknown")
             }
             asked => asked,
         }
@@ -120,7 +126,11 @@ impl Api {
         call: &Call,
     ) -> Result<(), Status> {
         let selector = target.selector(call)?;
-        let name = target.name.as_deref().or(selector.name()).unwrap_or_default();
+        let name = target
+            .name
+            .as_deref()
+            .or(selector.name())
+            .unwrap_or_default();
         let attributes = Attributes {
             verb,
             group: target.resource.group,

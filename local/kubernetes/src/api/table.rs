@@ -133,7 +133,11 @@ fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Value {
     match resource.plural {
         "deployments" => json!([
             name,
-            format!("{}/{}", count("/status/readyReplicas"), count("/spec/replicas")),
+            format!(
+                "{}/{}",
+                count("/status/readyReplicas"),
+                count("/spec/replicas")
+            ),
             count("/status/updatedReplicas"),
             count("/status/availableReplicas"),
             age,
@@ -152,7 +156,10 @@ fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Value {
         "pods" => {
             let statuses = items(object, "/status/containerStatuses");
             let ready = statuses.iter().filter(|one| one["ready"] == true).count();
-            let restarts: i64 = statuses.iter().map(|one| number(one, "/restartCount")).sum();
+            let restarts: i64 = statuses
+                .iter()
+                .map(|one| number(one, "/restartCount"))
+                .sum();
             let containers = items(object, "/spec/containers").len();
             json!([
                 name,
@@ -190,11 +197,15 @@ fn pod_status(pod: &Value) -> String {
     if pods::is_terminating(pod) {
         return "Terminating".to_owned();
     }
-    let reason = items(pod, "/status/containerStatuses").iter().find_map(|status| {
-        let waiting = text(status, "/state/waiting/reason");
-        let ended = text(status, "/state/terminated/reason");
-        [waiting, ended].into_iter().find(|reason| !reason.is_empty())
-    });
+    let reason = items(pod, "/status/containerStatuses")
+        .iter()
+        .find_map(|status| {
+            let waiting = text(status, "/state/waiting/reason");
+            let ended = text(status, "/state/terminated/reason");
+            [waiting, ended]
+                .into_iter()
+                .find(|reason| !reason.is_empty())
+        });
     reason
         .unwrap_or_else(|| text(pod, "/status/phase"))
         .to_owned()
@@ -221,9 +232,10 @@ mod tests {
 
     #[test]
     fn a_row_has_a_cell_for_each_column() {
-        let recorded: Value =
-            serde_json::from_str(include_str!("../../tests/fixtures/deployment-complete.json"))
-                .unwrap();
+        let recorded: Value = serde_json::from_str(include_str!(
+            "../../tests/fixtures/deployment-complete.json"
+        ))
+        .unwrap();
         let table = Tables { whole: false }.of(&DEPLOYMENTS, [&recorded], &json!("1"));
         let cells = items(&table, "/rows/0/cells");
         assert_eq!(cells.len(), items(&table, "/columnDefinitions").len());

@@ -56,7 +56,11 @@ impl Target {
         }
         let served = subresource.is_none_or(|name| resource.subresources().contains(&name));
         // A namespace is its own namespace, as far as permissions go.
-        let namespace = if *resource == NAMESPACES { name } else { namespace };
+        let namespace = if *resource == NAMESPACES {
+            name
+        } else {
+            namespace
+        };
         served.then(|| Self {
             resource,
             namespace: namespace.map(str::to_owned),
@@ -127,8 +131,14 @@ mod tests {
         let cases = [
             ("/api/v1/pods", ("pods", None, None)),
             ("/api/v1/namespaces", ("namespaces", None, None)),
-            ("/api/v1/namespaces/shop", ("namespaces", some("shop"), some("shop"))),
-            ("/api/v1/namespaces/shop/pods/a/log", ("pods/log", some("shop"), some("a"))),
+            (
+                "/api/v1/namespaces/shop",
+                ("namespaces", some("shop"), some("shop")),
+            ),
+            (
+                "/api/v1/namespaces/shop/pods/a/log",
+                ("pods/log", some("shop"), some("a")),
+            ),
             (
                 "/apis/apps/v1/namespaces/shop/deployments/api/status",
                 ("deployments/status", some("shop"), some("api")),

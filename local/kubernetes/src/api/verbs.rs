@@ -93,8 +93,9 @@ fn body(call: &Call) -> Result<Value, Status> {
     if !media_type.is_empty() && !media_type.starts_with("application/json") {
         return Err(Status::unsupported_media_type("application/json"));
     }
-    serde_json::from_slice(&call.body)
-        .map_err(|error| Status::bad_request(format!("the body of the request is no JSON: {error}")))
+    serde_json::from_slice(&call.body).map_err(|error| {
+        Status::bad_request(format!("the body of the request is no JSON: {error}"))
+    })
 }
 
 fn writer(call: &Call) -> Writer<'_> {
@@ -126,16 +127,13 @@ fn create(api: &Api, call: &Call, target: &Target) -> Result<Response, Status> {
 
 fn update(api: &Api, call: &Call, target: &Target) -> Result<Response, Status> {
     let (key, part) = (target.key()?, part(target)?);
-    let object = api.registry.replace(&key, part, body(call)?, writer(call))?;
+    let object = api
+        .registry
+        .replace(&key, part, body(call)?, writer(call))?;
     Ok(shown(call, target, StatusCode::OK, &object))
 }
 
-fn patch(
-    api: &Api,
-    call: &Call,
-    target: &Target,
-    identity: &Identity,
-) -> Result<Response, Status> {
+fn patch(api: &Api, call: &Call, target: &Target, identity: &Identity) -> Result<Response, Status> {
     let (key, part) = (target.key()?, part(target)?);
     let media_type = call.header(header::CONTENT_TYPE);
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -226,7 +224,11 @@ async fn log(api: &Api, call: &Call, target: &Target) -> Result<Response, Status
     };
     if let Ok(lines) = call.query("tailLines").parse::<usize>() {
         let body = log.strip_suffix(b"\n").unwrap_or(&log);
-        let ends = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+        let ends = body
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, byte)| **byte == b'\n');
         let start = match lines {
             0 => log.len(),
             lines => ends.map(|(at, _)| at + 1).nth(lines - 1).unwrap_or(0),

@@ -55,7 +55,10 @@ pub(super) fn start(api: &Api, call: &Call, target: &Target) -> Result<Response,
             .parse()
             .map_err(|_| Status::bad_request(format!("invalid resource version {asked:?}")))?
     };
-    let seconds = call.query("timeoutSeconds").parse().map(Duration::from_secs);
+    let seconds = call
+        .query("timeoutSeconds")
+        .parse()
+        .map(Duration::from_secs);
     let mut watch = Watch {
         changes: api.registry.store.subscribe(),
         registry: Arc::clone(&api.registry),
@@ -78,7 +81,8 @@ pub(super) fn start(api: &Api, call: &Call, target: &Target) -> Result<Response,
     }
     if initial {
         let mut bookmark = watch.bookmark();
-        bookmark["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        bookmark["object"]["metadata"]["annotations"] =
+            json!({"k8s.io/initial-events-end": "true"});
         watch.pending.push_back(bookmark);
     }
     let lines = futures::stream::unfold(watch, |mut watch| async {

@@ -55,7 +55,11 @@ impl StsTokens {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             region: region.to_owned(),
             cluster_name: cluster_name.to_owned(),
-            http: reqwest::Client::new(),
+            // STS is on this machine, whatever proxy the surroundings name.
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .unwrap_or_default(),
         }
     }
 }

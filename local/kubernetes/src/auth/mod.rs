@@ -142,9 +142,14 @@ mod tests {
     #[tokio::test]
     async fn a_session_of_a_role_is_what_its_access_entry_says() {
         let identity = authenticator(None).identify("Bearer good").await.unwrap();
-        assert_eq!(identity.user, "arn:aws:sts::000000000000:assumed-role/deploy/s1");
+        assert_eq!(
+            identity.user,
+            "arn:aws:sts::000000000000:assumed-role/deploy/s1"
+        );
         assert_eq!(identity.groups, ["deployers", "system:authenticated"]);
-        let named = authenticator(Some("deployer")).identify("Bearer good").await;
+        let named = authenticator(Some("deployer"))
+            .identify("Bearer good")
+            .await;
         assert_eq!(named.unwrap().user, "deployer");
     }
 

@@ -38,7 +38,11 @@ impl Attributes<'_> {
 
 /// Whether any binding gives `identity` what the request needs.
 pub(crate) fn allows(store: &Store, identity: &Identity, wanted: &Attributes<'_>) -> bool {
-    if identity.groups.iter().any(|group| group == "system:masters") {
+    if identity
+        .groups
+        .iter()
+        .any(|group| group == "system:masters")
+    {
         return true;
     }
     let mut bindings = store.list(&CLUSTER_ROLE_BINDINGS, None).0;
@@ -49,8 +53,11 @@ pub(crate) fn allows(store: &Store, identity: &Identity, wanted: &Attributes<'_>
         items(binding, "/subjects")
             .iter()
             .any(|subject| is_subject(subject, identity))
-            && role_of(store, binding)
-                .is_some_and(|role| items(&role, "/rules").iter().any(|rule| permits(rule, wanted)))
+            && role_of(store, binding).is_some_and(|role| {
+                items(&role, "/rules")
+                    .iter()
+                    .any(|rule| permits(rule, wanted))
+            })
     })
 }
 
@@ -161,11 +168,8 @@ mod tests {
             namespace: Some("retail-forecast-prod"),
         };
         let deployments = crate::catalog::find("apps", "deployments").unwrap();
-        let refused = crate::error::Status::forbidden(
-            deployments,
-            "nosuch",
-            &wanted.refusal(&identity),
-        );
+        let refused =
+            crate::error::Status::forbidden(deployments, "nosuch", &wanted.refusal(&identity));
         assert_eq!(refused.body(), recorded);
     }
 }

@@ -99,12 +99,24 @@ mod tests {
         let mut status = json!({});
         set(&mut status, &progressing("True", "A"), one);
         set(&mut status, &progressing("True", "A"), two);
-        assert_eq!(status["conditions"][0]["lastUpdateTime"], "2026-01-01T00:00:01Z");
+        assert_eq!(
+            status["conditions"][0]["lastUpdateTime"],
+            "2026-01-01T00:00:01Z"
+        );
         set(&mut status, &progressing("True", "B"), two);
-        assert_eq!(status["conditions"][0]["lastUpdateTime"], "2026-01-01T00:00:02Z");
-        assert_eq!(status["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:01Z");
+        assert_eq!(
+            status["conditions"][0]["lastUpdateTime"],
+            "2026-01-01T00:00:02Z"
+        );
+        assert_eq!(
+            status["conditions"][0]["lastTransitionTime"],
+            "2026-01-01T00:00:01Z"
+        );
         set(&mut status, &progressing("False", "B"), three);
-        assert_eq!(status["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:03Z");
+        assert_eq!(
+            status["conditions"][0]["lastTransitionTime"],
+            "2026-01-01T00:00:03Z"
+        );
         assert_eq!(status["conditions"].as_array().map(Vec::len), Some(1));
     }
 }

@@ -64,7 +64,10 @@ fn write_status(
 ) -> Result<Option<Timestamp>, Status> {
     let (active, terminating) = pods_of(registry, replica_set);
     let min_ready = number(replica_set, "/spec/minReadySeconds");
-    let ready: Vec<Timestamp> = active.iter().filter_map(|pod| pods::ready_since(pod)).collect();
+    let ready: Vec<Timestamp> = active
+        .iter()
+        .filter_map(|pod| pods::ready_since(pod))
+        .collect();
     let (available, waiting): (Vec<Timestamp>, Vec<Timestamp>) = ready
         .iter()
         .map(|since| clock::after(*since, min_ready))

@@ -89,11 +89,7 @@ pub(super) fn record(rollout: &Rollout<'_>, create: bool) -> Result<bool, Status
 }
 
 /// Shows the revision and a condition on the Deployment.
-fn show(
-    rollout: &Rollout<'_>,
-    revision: i64,
-    condition: Option<&Condition>,
-) -> Result<(), Status> {
+fn show(rollout: &Rollout<'_>, revision: i64, condition: Option<&Condition>) -> Result<(), Status> {
     if of(&rollout.deployment) == revision && condition.is_none() {
         return Ok(());
     }

@@ -16,12 +16,7 @@ use crate::{
 
 /// Counts and availability; `Progressing` is left as it is.
 fn counted(rollout: &Rollout<'_>) -> Value {
-    let sum = |pointer: &str| {
-        rollout
-            .all()
-            .map(|rs| number(rs, pointer))
-            .sum::<i64>()
-    };
+    let sum = |pointer: &str| rollout.all().map(|rs| number(rs, pointer)).sum::<i64>();
     let available = sum("/status/availableReplicas");
     let updated = rollout
         .new
@@ -130,13 +125,21 @@ pub(super) fn write_progress(rollout: &Rollout<'_>) -> Result<Option<Timestamp>,
     let mut deadline = None;
     if !done {
         if is_complete(rollout, &status) {
-            let condition = progress("True", "NewReplicaSetAvailable", "has successfully progressed.");
+            let condition = progress(
+                "True",
+                "NewReplicaSetAvailable",
+                "has successfully progressed.",
+            );
             conditions::set(&mut status, &condition, rollout.now);
         } else if has_progressed(before, &status) {
             let condition = progress("True", "ReplicaSetUpdated", "is progressing.");
             conditions::renew(&mut status, &condition, rollout.now);
         } else if deadline_of(rollout, before).is_some_and(|deadline| deadline <= rollout.now) {
-            let condition = progress("False", "ProgressDeadlineExceeded", "has timed out progressing.");
+            let condition = progress(
+                "False",
+                "ProgressDeadlineExceeded",
+                "has timed out progressing.",
+            );
             conditions::set(&mut status, &condition, rollout.now);
         }
         deadline = deadline_of(rollout, &status).filter(|deadline| *deadline > rollout.now);

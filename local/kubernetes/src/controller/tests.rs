@@ -29,7 +29,9 @@ impl Cluster {
         let writer = Writer::named("test");
         let namespace = json!({"metadata": {"name": NAMESPACE}});
         registry.create(&NAMESPACES, "", namespace, writer).unwrap();
-        let mut deployment = recorded(include_str!("../../tests/fixtures/deployment-complete.json"));
+        let mut deployment = recorded(include_str!(
+            "../../tests/fixtures/deployment-complete.json"
+        ));
         deployment["metadata"] = json!({"name": NAME});
         change(&mut deployment);
         registry
@@ -115,7 +117,12 @@ impl Cluster {
     fn patch(&mut self, patch: Value) {
         let key = Key::new(&DEPLOYMENTS, NAMESPACE, NAME);
         self.registry
-            .patch(&key, Part::Whole, Patch::Strategic(patch), Writer::named("us"))
+            .patch(
+                &key,
+                Part::Whole,
+                Patch::Strategic(patch),
+                Writer::named("us"),
+            )
             .unwrap();
         self.settle();
     }
@@ -136,7 +143,11 @@ impl Cluster {
             .iter()
             .map(|rs| {
                 let image = text(rs, "/spec/template/spec/containers/0/image");
-                (revision::of(rs), image.to_owned(), number(rs, "/spec/replicas"))
+                (
+                    revision::of(rs),
+                    image.to_owned(),
+                    number(rs, "/spec/replicas"),
+                )
             })
             .collect();
         sets.sort();
@@ -177,7 +188,12 @@ fn told(status: &Value) -> Vec<(String, String, String, String)> {
                 [before, _, after] => format!("{before}…{after}"),
                 _ => message,
             };
-            (part(condition, "/type"), part(condition, "/status"), part(condition, "/reason"), message)
+            (
+                part(condition, "/type"),
+                part(condition, "/status"),
+                part(condition, "/reason"),
+                message,
+            )
         })
         .collect()
 }
@@ -187,12 +203,19 @@ fn a_complete_rollout_looks_as_recorded() {
     let mut cluster = running();
     cluster.set_image("x:2");
     cluster.roll_out("x:2");
-    let recorded = recorded(include_str!("../../tests/fixtures/deployment-complete.json"));
+    let recorded = recorded(include_str!(
+        "../../tests/fixtures/deployment-complete.json"
+    ));
     let deployment = cluster.deployment();
     let status = &deployment["status"];
     assert_eq!(fields(status), fields(&recorded["status"]));
     assert_eq!(told(status), told(&recorded["status"]));
-    for field in ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"] {
+    for field in [
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+    ] {
         assert_eq!(status[field], recorded["status"][field], "{field}");
     }
     assert_eq!(revision::of(&deployment), 2);
@@ -217,14 +240,28 @@ fn a_rollout_never_leaves_its_limits() {
     let counts: Vec<[i64; 4]> = changes
         .iter()
         .map(|change| {
-            ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"]
-                .map(|field| number(&change.object, &format!("/status/{field}")))
+            [
+                "replicas",
+                "updatedReplicas",
+                "readyReplicas",
+                "availableReplicas",
+            ]
+            .map(|field| number(&change.object, &format!("/status/{field}")))
         })
         .collect();
-    assert!(counts.iter().all(|[replicas, _, _, available]| *replicas <= 4 && *available >= 3));
+    assert!(
+        counts
+            .iter()
+            .all(|[replicas, _, _, available]| *replicas <= 4 && *available >= 3)
+    );
     // The steps of the record, each met in this order.
     let steps = [
-        [4, 1, 3, 3], [4, 1, 4, 3], [4, 1, 4, 4], [4, 2, 4, 4], [4, 3, 4, 4], [3, 3, 3, 3],
+        [4, 1, 3, 3],
+        [4, 1, 4, 3],
+        [4, 1, 4, 4],
+        [4, 2, 4, 4],
+        [4, 3, 4, 4],
+        [3, 3, 3, 3],
     ];
     let mut rest = counts.iter();
     for step in steps {
@@ -241,7 +278,12 @@ fn a_rollout_never_leaves_its_limits() {
     distinct.dedup();
     assert_eq!(
         distinct,
-        ["NewReplicaSetAvailable", "NewReplicaSetCreated", "ReplicaSetUpdated", "NewReplicaSetAvailable"]
+        [
+            "NewReplicaSetAvailable",
+            "NewReplicaSetCreated",
+            "ReplicaSetUpdated",
+            "NewReplicaSetAvailable"
+        ]
     );
 }
 
@@ -249,13 +291,22 @@ fn a_rollout_never_leaves_its_limits() {
 fn ready_is_not_available_before_min_ready_seconds() {
     let mut cluster = running();
     cluster.patch(json!({"spec": {"minReadySeconds": 10, "progressDeadlineSeconds": 60}}));
+    cluster.pass(20);
     cluster.set_image("x:2");
     for pod in cluster.pods() {
-        cluster.set_ready(&pod, true);
+        if !crate::pods::is_ready(&pod) {
+            cluster.set_ready(&pod, true);
+        }
     }
     let wake = cluster.settle().unwrap();
     let status = cluster.deployment()["status"].clone();
-    assert_eq!((number(&status, "/readyReplicas"), number(&status, "/availableReplicas")), (4, 3));
+    assert_eq!(
+        (
+            number(&status, "/readyReplicas"),
+            number(&status, "/availableReplicas")
+        ),
+        (4, 3)
+    );
     let wait = wake.duration_since(cluster.now()).as_secs();
     assert!((8..=10).contains(&wait), "{wait}");
     cluster.pass(10);
@@ -270,17 +321,31 @@ fn a_stuck_rollout_exceeds_its_deadline_as_recorded_and_the_old_pods_stay() {
     let wait = wake.duration_since(cluster.now()).as_secs();
     assert!((18..=20).contains(&wait), "{wait}");
     cluster.pass(21);
-    let recorded = recorded(include_str!("../../tests/fixtures/deployment-deadline-exceeded.json"));
+    let recorded = recorded(include_str!(
+        "../../tests/fixtures/deployment-deadline-exceeded.json"
+    ));
     let deployment = cluster.deployment();
     assert_eq!(fields(&deployment["status"]), fields(&recorded["status"]));
     assert_eq!(told(&deployment["status"]), told(&recorded["status"]));
-    for field in ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"] {
-        assert_eq!(deployment["status"][field], recorded["status"][field], "{field}");
+    for field in [
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+    ] {
+        assert_eq!(
+            deployment["status"][field], recorded["status"][field],
+            "{field}"
+        );
     }
     // The way back: the old template's ReplicaSet takes over under a new number.
     cluster.set_image("x:1");
     cluster.roll_out("x:1");
-    assert_eq!(cluster.progressing(), ("True".to_owned(), "NewReplicaSetAvailable".to_owned()));
+    assert_eq!(
+        cluster.progressing(),
+        ("True".to_owned(), "NewReplicaSetAvailable".to_owned())
+    );
     assert_eq!(
         cluster.replica_sets(),
         [(2, "x:broken".to_owned(), 0), (3, "x:1".to_owned(), 3)]
@@ -300,7 +365,10 @@ fn a_template_that_comes_back_keeps_its_replica_set_and_remembers_its_numbers() 
     );
     let (sets, _) = cluster.registry.store.list(&REPLICA_SETS, None);
     let one = sets.iter().find(|rs| revision::of(rs) == 5).unwrap();
-    assert_eq!(revision::annotation(one, "deployment.kubernetes.io/revision-history"), "1,3");
+    assert_eq!(
+        revision::annotation(one, "deployment.kubernetes.io/revision-history"),
+        "1,3"
+    );
     assert_eq!(revision::of(&cluster.deployment()), 5);
 }
 
@@ -311,7 +379,10 @@ fn a_write_that_leaves_the_template_alone_makes_no_revision() {
     cluster.set_image("x:1");
     assert_eq!(cluster.replica_sets(), [(1, "x:1".to_owned(), 3)]);
     let (sets, _) = cluster.registry.store.list(&REPLICA_SETS, None);
-    assert_eq!(revision::annotation(&sets[0], "kubernetes.io/change-cause"), "again");
+    assert_eq!(
+        revision::annotation(&sets[0], "kubernetes.io/change-cause"),
+        "again"
+    );
 }
 
 #[test]
@@ -324,7 +395,10 @@ fn a_paused_deployment_takes_patches_and_stays_as_recorded() {
     assert_eq!(told(&deployment["status"]), told(&recorded["status"]));
     // The template is another one, so nothing is up to date.
     assert_eq!(number(&deployment, "/status/updatedReplicas"), 0);
-    assert_eq!(deployment["status"]["observedGeneration"], deployment["metadata"]["generation"]);
+    assert_eq!(
+        deployment["status"]["observedGeneration"],
+        deployment["metadata"]["generation"]
+    );
     assert_eq!(cluster.replica_sets(), [(1, "x:1".to_owned(), 3)]);
     cluster.patch(json!({"spec": {"paused": null}}));
     cluster.roll_out("x:2");
@@ -340,7 +414,11 @@ fn history_is_kept_up_to_its_limit() {
             cluster.set_image(image);
             cluster.roll_out(image);
         }
-        let revisions: Vec<i64> = cluster.replica_sets().iter().map(|(revision, ..)| *revision).collect();
+        let revisions: Vec<i64> = cluster
+            .replica_sets()
+            .iter()
+            .map(|(revision, ..)| *revision)
+            .collect();
         assert_eq!(revisions, kept, "limit {limit}");
     }
 }
@@ -355,7 +433,10 @@ fn scaling_makes_no_revision() {
     cluster.roll_out("x:1");
     assert_eq!(cluster.replica_sets(), [(1, "x:1".to_owned(), 0)]);
     assert!(cluster.pods().is_empty());
-    assert!(cluster.deployment()["status"].get("replicas").is_none(), "absent is zero");
+    assert!(
+        cluster.deployment()["status"].get("replicas").is_none(),
+        "absent is zero"
+    );
 }
 
 #[test]
@@ -363,7 +444,11 @@ fn scaling_in_the_middle_of_a_rollout_is_shared() {
     let mut cluster = running();
     cluster.set_image("x:broken");
     cluster.patch(json!({"spec": {"replicas": 6}}));
-    let sizes: Vec<i64> = cluster.replica_sets().iter().map(|(_, _, size)| *size).collect();
+    let sizes: Vec<i64> = cluster
+        .replica_sets()
+        .iter()
+        .map(|(_, _, size)| *size)
+        .collect();
     assert_eq!(sizes.iter().sum::<i64>(), 7, "{sizes:?}");
     assert!(sizes.iter().all(|size| *size >= 1), "{sizes:?}");
     assert!(sizes[0] > sizes[1], "{sizes:?}");
@@ -391,7 +476,10 @@ fn a_pod_that_is_gone_is_replaced_and_an_owner_takes_its_own_along() {
     cluster.settle();
     assert_eq!(cluster.pods().len(), 3);
     let key = Key::new(&DEPLOYMENTS, NAMESPACE, NAME);
-    cluster.registry.delete(&key, &DeleteOptions::default()).unwrap();
+    cluster
+        .registry
+        .delete(&key, &DeleteOptions::default())
+        .unwrap();
     cluster.settle();
     assert!(cluster.replica_sets().is_empty());
     assert!(cluster.pods().is_empty());

@@ -138,7 +138,10 @@ fn prune(field: &str, value: &mut Value, last: &FieldSet, owned: &FieldSet) {
             (Some(owned), None) => {
                 if let Some(list) = value.as_array_mut() {
                     let kind = list_kind(field, list);
-                    for item in list.iter_mut().filter(|item| is_element(kind, item, element)) {
+                    for item in list
+                        .iter_mut()
+                        .filter(|item| is_element(kind, item, element))
+                    {
                         prune("", item, last, owned);
                     }
                 }
@@ -189,7 +192,10 @@ mod tests {
         assert_eq!(live["spec"]["containers"][0]["env"], one);
         let none = json!({"spec": {"containers": [{"name": "api", "image": "x:1"}]}});
         let live = applied(&live, &none, "us").unwrap();
-        assert_eq!(live["spec"], none["spec"], "an empty list doesn't stay behind");
+        assert_eq!(
+            live["spec"], none["spec"],
+            "an empty list doesn't stay behind"
+        );
     }
 
     #[test]

@@ -167,10 +167,7 @@ mod tests {
         let old = json!({"containers": [{"name": "a", "image": "1"}, {"name": "b", "image": "1"}]});
         let new = json!({"containers": [{"name": "b", "image": "2"}, {"name": "c"}]});
         let changes = changes(&old, &new);
-        assert_eq!(
-            changes.modified.paths(),
-            [r#".containers[name="b"].image"#]
-        );
+        assert_eq!(changes.modified.paths(), [r#".containers[name="b"].image"#]);
         assert_eq!(
             changes.added.paths(),
             [r#".containers[name="c"].name"#, r#".containers[name="c"]"#]

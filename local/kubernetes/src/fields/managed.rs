@@ -70,8 +70,17 @@ impl Entry {
 
     /// Whether both speak of the same manager; an Apply and an Update of one name are two.
     pub(super) fn same_manager(&self, other: &Self) -> bool {
-        (&self.manager, self.operation, &self.api_version, &self.subresource)
-            == (&other.manager, other.operation, &other.api_version, &other.subresource)
+        (
+            &self.manager,
+            self.operation,
+            &self.api_version,
+            &self.subresource,
+        ) == (
+            &other.manager,
+            other.operation,
+            &other.api_version,
+            &other.subresource,
+        )
     }
 
     /// `"kubectl" with subresource "status" using apps/v1`, as conflict messages say it.

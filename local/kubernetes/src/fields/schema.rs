@@ -19,7 +19,11 @@ pub(crate) enum ListKind {
 /// The kind of the list `field`, seen in one or the other of its states.
 pub(crate) fn list_kind(field: &str, list: &[Value]) -> ListKind {
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env"
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
         | "imagePullSecrets" => ListKind::Keyed(&[("name", None)]),
         "volumeMounts" => ListKind::Keyed(&[("mountPath", None)]),
         "ports" if list.iter().any(|port| port.get("containerPort").is_some()) => {

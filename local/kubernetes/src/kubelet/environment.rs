@@ -103,8 +103,14 @@ mod tests {
                 .collect()
         };
         PodEnvironment {
-            common: map(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_KEY", "nobody")]),
-            by_service_account: BTreeMap::from([("shop/api".to_owned(), map(&[("AWS_KEY", "api")]))]),
+            common: map(&[
+                ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+                ("AWS_KEY", "nobody"),
+            ]),
+            by_service_account: BTreeMap::from([(
+                "shop/api".to_owned(),
+                map(&[("AWS_KEY", "api")]),
+            )]),
         }
     }
 
@@ -113,12 +119,21 @@ mod tests {
             "metadata": {"name": "api-1", "namespace": "shop", "labels": {"release": "r1"}},
             "spec": {"serviceAccountName": "api"}
         });
-        let image = BTreeMap::from([("LANG".to_owned(), "C".to_owned()), ("MODE".to_owned(), "image".to_owned())]);
+        let image = BTreeMap::from([
+            ("LANG".to_owned(), "C".to_owned()),
+            ("MODE".to_owned(), "image".to_owned()),
+        ]);
         let place = Place {
             port: 4321,
             work: Path::new("/state/pods/shop/api-1"),
         };
-        resolve(&given(), &image, &pod, &json!({"name": "api", "env": env}), &place)
+        resolve(
+            &given(),
+            &image,
+            &pod,
+            &json!({"name": "api", "env": env}),
+            &place,
+        )
     }
 
     #[test]
@@ -138,12 +153,16 @@ mod tests {
         assert_eq!(of("SERVE_PORT"), "4321", "the node alone knows the port");
         assert_eq!(of("POD"), "api-1");
         assert_eq!(of("RELEASE"), "r1");
-        assert!(!variables.contains_key("CARGO_MANIFEST_DIR"), "nothing leaks in");
+        assert!(
+            !variables.contains_key("CARGO_MANIFEST_DIR"),
+            "nothing leaks in"
+        );
     }
 
     #[test]
     fn what_cannot_be_had_is_named() {
-        let secret = json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+        let secret =
+            json!([{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
         assert!(resolved(&secret).unwrap_err().contains("KEY"));
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     catalog::PODS,
     json::{items, number, text},
     pods,
-    registry::{DeleteOptions, Registry},
+    registry::{DeleteOptions, Preconditions, Registry},
     store::Key,
 };
 
@@ -132,6 +132,11 @@ async fn run_pod(kubelet: Arc<Kubelet>, pod: Arc<Value>, mut stop: Stop) {
     }
     let now = DeleteOptions {
         grace_period_seconds: Some(0),
+        // Another pod may have taken the name.
+        preconditions: Preconditions {
+            uid: Some(text(&pod, "/metadata/uid").to_owned()),
+            ..Preconditions::default()
+        },
         ..DeleteOptions::default()
     };
     if let Err(refused) = kubelet.registry.delete(&key, &now) {

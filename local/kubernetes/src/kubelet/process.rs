@@ -33,7 +33,10 @@ impl Process {
             Ok(status) => exit(status),
             Err(error) => {
                 tracing::error!(%error, "lost sight of a process");
-                Exit { code: 255, signal: 0 }
+                Exit {
+                    code: 255,
+                    signal: 0,
+                }
             }
         }
     }
@@ -85,17 +88,33 @@ mod tests {
         let exit = shell("exit 3").wait().await;
         assert_eq!(exit, Exit { code: 3, signal: 0 });
         let exit = shell("kill -TERM $$").wait().await;
-        assert_eq!(exit, Exit { code: 143, signal: 15 });
+        assert_eq!(
+            exit,
+            Exit {
+                code: 143,
+                signal: 15
+            }
+        );
     }
 
     #[tokio::test]
     async fn a_program_that_ignores_the_request_is_killed_after_its_grace() {
-        let mut deaf = shell("trap '' TERM; while :; do sleep 0.01; done");
-        let exit = deaf.end(Duration::from_millis(100)).await;
+        let folder = tempfile::tempdir().unwrap();
+        // Told to end before its `trap`, a shell would just end.
+        let trapped = async |trap: &str| {
+            let file = folder.path().join("trapped");
+            let name = file.display();
+            let script = format!("trap {trap} TERM; touch {name}; while :; do sleep 0.01; done");
+            let process = shell(&script);
+            while std::fs::remove_file(&file).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            process
+        };
+        let exit = trapped("''").await.end(Duration::from_millis(100)).await;
         assert_eq!(exit.signal, 9);
-        let mut polite = shell("trap 'exit 7' TERM; while :; do sleep 0.01; done");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(polite.end(Duration::from_secs(10)).await.code, 7);
+        let exit = trapped("'exit 7'").await.end(Duration::from_secs(10)).await;
+        assert_eq!(exit.code, 7);
     }
 
     #[tokio::test]
@@ -120,6 +139,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), gone).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(5), gone)
+            .await
+            .unwrap();
     }
 }

@@ -57,7 +57,10 @@ impl Report {
             for field in ["hostIPs", "podIPs"] {
                 status.insert(field.to_owned(), json!([{"ip": "127.0.0.1"}]));
             }
-            status.insert("startTime".to_owned(), json!(clock::rfc3339(Timestamp::now())));
+            status.insert(
+                "startTime".to_owned(),
+                json!(clock::rfc3339(Timestamp::now())),
+            );
         });
     }
 
@@ -162,8 +165,7 @@ fn conclude(pod: &mut Value, now: Timestamp) {
         .filter(|status| status["ready"] != true)
         .map(|status| text(status, "/name"))
         .collect();
-    let has_run =
-        |status: &Value| status["containerID"].is_string() || status["restartCount"] != 0;
+    let has_run = |status: &Value| status["containerID"].is_string() || status["restartCount"] != 0;
     let code = |status: &Value| {
         let code = status.pointer("/state/terminated/exitCode");
         code.and_then(Value::as_i64)

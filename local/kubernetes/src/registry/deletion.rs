@@ -31,17 +31,13 @@ pub(crate) struct DeleteOptions {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Preconditions {
-    uid: Option<String>,
-    resource_version: Option<String>,
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
 }
 
 impl Registry {
     /// Deletes an object; its last state, or for a pod that gets its grace its state now.
-    pub(crate) fn delete(
-        &self,
-        key: &Key,
-        options: &DeleteOptions,
-    ) -> Result<Arc<Value>, Status> {
+    pub(crate) fn delete(&self, key: &Key, options: &DeleteOptions) -> Result<Arc<Value>, Status> {
         let deleted = self.store.transact(key, |current| {
             let current = current.ok_or_else(|| Status::not_found(key.resource, &key.name))?;
             options.preconditions.check(key, current)?;
@@ -49,9 +45,9 @@ impl Registry {
                 return Ok(Outcome::Keep(Arc::clone(current)));
             }
             if *key.resource == PODS {
-                let asked = options.grace_period_seconds.unwrap_or_else(|| {
-                    number(current, "/spec/terminationGracePeriodSeconds")
-                });
+                let asked = options
+                    .grace_period_seconds
+                    .unwrap_or_else(|| number(current, "/spec/terminationGracePeriodSeconds"));
                 if asked > 0 {
                     return Ok(terminating(current, asked));
                 }

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub(crate) use self::{deletion::DeleteOptions, patch::Patch};
+pub(crate) use self::{
+    deletion::{DeleteOptions, Preconditions},
+    patch::Patch,
+};
 use crate::{
     catalog::{NAMESPACES, PODS, Resource},
     clock, defaults,

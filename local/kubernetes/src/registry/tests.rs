@@ -13,9 +13,13 @@ fn recorded(text: &str) -> Value {
 
 /// What was sent to make the recorded Deployment.
 fn sent() -> Value {
-    let complete = recorded(include_str!("../../tests/fixtures/deployment-complete.json"));
+    let complete = recorded(include_str!(
+        "../../tests/fixtures/deployment-complete.json"
+    ));
     let annotation = "kubectl.kubernetes.io/last-applied-configuration";
-    let text = complete["metadata"]["annotations"][annotation].as_str().unwrap();
+    let text = complete["metadata"]["annotations"][annotation]
+        .as_str()
+        .unwrap();
     let mut sent = recorded(text);
     sent["metadata"]["annotations"][annotation] = json!(text);
     sent
@@ -36,7 +40,9 @@ fn key() -> Key {
 
 fn created(registry: &Registry) -> Arc<Value> {
     let writer = Writer::named("kubectl-client-side-apply");
-    registry.create(&DEPLOYMENTS, NAMESPACE, sent(), writer).unwrap()
+    registry
+        .create(&DEPLOYMENTS, NAMESPACE, sent(), writer)
+        .unwrap()
 }
 
 fn image_patch(image: &str) -> Value {
@@ -44,7 +50,12 @@ fn image_patch(image: &str) -> Value {
 }
 
 fn strategic(registry: &Registry, patch: Value, manager: &str) -> Result<Arc<Value>, Status> {
-    registry.patch(&key(), Part::Whole, Patch::Strategic(patch), Writer::named(manager))
+    registry.patch(
+        &key(),
+        Part::Whole,
+        Patch::Strategic(patch),
+        Writer::named(manager),
+    )
 }
 
 fn apply_as(
@@ -72,16 +83,24 @@ fn owned(object: &Value, manager: &str) -> Value {
 #[test]
 fn creation_and_a_patch_own_what_was_recorded() {
     let registry = cluster();
-    let complete = recorded(include_str!("../../tests/fixtures/deployment-complete.json"));
+    let complete = recorded(include_str!(
+        "../../tests/fixtures/deployment-complete.json"
+    ));
     // The recorded image field has been patched since, so that its owner is another one.
     let mut sent = sent();
     sent["spec"]["template"]["spec"]["containers"][0]["image"] = json!("x:0");
     let writer = Writer::named("kubectl-client-side-apply");
-    registry.create(&DEPLOYMENTS, NAMESPACE, sent, writer).unwrap();
+    registry
+        .create(&DEPLOYMENTS, NAMESPACE, sent, writer)
+        .unwrap();
     let deployer = "retail-forecast-deployer";
     let patched = strategic(&registry, image_patch(ONE), deployer).unwrap();
     for manager in ["kubectl-client-side-apply", deployer] {
-        assert_eq!(owned(&patched, manager), owned(&complete, manager), "{manager}");
+        assert_eq!(
+            owned(&patched, manager),
+            owned(&complete, manager),
+            "{manager}"
+        );
     }
     assert_eq!(patched["spec"], complete["spec"]);
 }
@@ -90,17 +109,28 @@ fn creation_and_a_patch_own_what_was_recorded() {
 fn status_is_written_through_its_own_door() {
     let registry = cluster();
     created(&registry);
-    let complete = recorded(include_str!("../../tests/fixtures/deployment-complete.json"));
+    let complete = recorded(include_str!(
+        "../../tests/fixtures/deployment-complete.json"
+    ));
     let written = registry
-        .modify(&key(), Part::Status, "kube-controller-manager", |deployment| {
-            deployment["status"] = complete["status"].clone();
-            deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!("1");
-            deployment["metadata"]["labels"] = json!({"lost": "yes"});
-            deployment["spec"]["replicas"] = json!(9);
-        })
+        .modify(
+            &key(),
+            Part::Status,
+            "kube-controller-manager",
+            |deployment| {
+                deployment["status"] = complete["status"].clone();
+                deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"] =
+                    json!("1");
+                deployment["metadata"]["labels"] = json!({"lost": "yes"});
+                deployment["spec"]["replicas"] = json!(9);
+            },
+        )
         .unwrap();
     assert_eq!(written["spec"]["replicas"], 3);
-    assert_eq!(written["metadata"]["labels"], json!({"app": "retail-forecast-api"}));
+    assert_eq!(
+        written["metadata"]["labels"],
+        json!({"app": "retail-forecast-api"})
+    );
     assert_eq!(written["metadata"]["generation"], 1);
     let mut expected = owned(&complete, "kube-controller-manager");
     // What was unavailable for a while stays owned; here it never was.
@@ -110,7 +140,9 @@ fn status_is_written_through_its_own_door() {
     assert_eq!(owned(&written, "kube-controller-manager"), expected);
     let mut whole = Value::clone(&written);
     whole["status"] = json!({});
-    let replaced = registry.replace(&key(), Part::Whole, whole, Writer::named("us")).unwrap();
+    let replaced = registry
+        .replace(&key(), Part::Whole, whole, Writer::named("us"))
+        .unwrap();
     assert_eq!(replaced["status"], complete["status"]);
 }
 
@@ -121,7 +153,10 @@ fn generation_counts_changes_of_the_spec_alone() {
     let labelled = json!({"metadata": {"labels": {"extra": "1"}}});
     let second = strategic(&registry, labelled, "us").unwrap();
     assert_eq!(second["metadata"]["generation"], 1);
-    assert_ne!(first["metadata"]["resourceVersion"], second["metadata"]["resourceVersion"]);
+    assert_ne!(
+        first["metadata"]["resourceVersion"],
+        second["metadata"]["resourceVersion"]
+    );
     let third = strategic(&registry, image_patch("x:2"), "us").unwrap();
     assert_eq!(third["metadata"]["generation"], 2);
     let again = strategic(&registry, image_patch("x:2"), "us").unwrap();
@@ -143,7 +178,9 @@ fn a_failing_json_patch_test_is_refused_as_recorded_and_writes_nothing() {
     let refused = patch(7).unwrap_err();
     assert_eq!(
         refused.body(),
-        recorded(include_str!("../../tests/fixtures/422-json-patch-test.json"))
+        recorded(include_str!(
+            "../../tests/fixtures/422-json-patch-test.json"
+        ))
     );
     assert_eq!(registry.get(&key()).unwrap(), before);
     assert_eq!(patch(1).unwrap()["metadata"]["generation"], 2);
@@ -157,12 +194,26 @@ fn stale_versions_and_other_uids_conflict() {
     let replaced = registry.replace(&key(), Part::Whole, Value::clone(&old), Writer::named("us"));
     let refused = replaced.unwrap_err();
     assert_eq!((refused.code, refused.reason), (409, "Conflict"));
-    assert!(refused.message.ends_with("please apply your changes to the latest version and try again"));
+    assert!(
+        refused
+            .message
+            .ends_with("please apply your changes to the latest version and try again")
+    );
     let version = json!({"metadata": {"resourceVersion": old["metadata"]["resourceVersion"]}});
-    let merged = registry.patch(&key(), Part::Whole, Patch::Merge(version), Writer::named("us"));
+    let merged = registry.patch(
+        &key(),
+        Part::Whole,
+        Patch::Merge(version),
+        Writer::named("us"),
+    );
     assert_eq!(merged.unwrap_err().code, 409);
     let other = json!({"metadata": {"uid": "0"}});
-    let merged = registry.patch(&key(), Part::Whole, Patch::Merge(other), Writer::named("us"));
+    let merged = registry.patch(
+        &key(),
+        Part::Whole,
+        Patch::Merge(other),
+        Writer::named("us"),
+    );
     assert_eq!(merged.unwrap_err().code, 409);
 }
 
@@ -177,7 +228,10 @@ fn an_apply_conflicts_as_recorded_until_it_is_forced() {
         recorded(include_str!("../../tests/fixtures/409-apply-conflict.json"))
     );
     let forced = apply_as(&registry, "other", image_patch("x:3"), true).unwrap();
-    assert_eq!(forced["spec"]["template"]["spec"]["containers"][0]["image"], "x:3");
+    assert_eq!(
+        forced["spec"]["template"]["spec"]["containers"][0]["image"],
+        "x:3"
+    );
     assert_eq!(owned(&forced, "retail-forecast-deployer"), Value::Null);
     apply_as(&registry, "other", image_patch("x:4"), false).unwrap();
 }
@@ -190,8 +244,12 @@ fn an_apply_creates_keeps_and_prunes() {
         json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
     let first = apply_as(&registry, "us", config.clone(), false).unwrap();
     assert_eq!(first["metadata"]["generation"], 1);
-    assert_eq!(apply_as(&registry, "us", config.clone(), false).unwrap(), first);
-    config["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "B", "value": "2"}]);
+    assert_eq!(
+        apply_as(&registry, "us", config.clone(), false).unwrap(),
+        first
+    );
+    config["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "B", "value": "2"}]);
     config["spec"]["template"]["spec"]["containers"][0]
         .as_object_mut()
         .unwrap()
@@ -199,7 +257,10 @@ fn an_apply_creates_keeps_and_prunes() {
     let second = apply_as(&registry, "us", config, false).unwrap();
     let container = &second["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["env"], json!([{"name": "B", "value": "2"}]));
-    assert!(container.get("readinessProbe").is_none(), "its defaults go with it");
+    assert!(
+        container.get("readinessProbe").is_none(),
+        "its defaults go with it"
+    );
     assert_eq!(container["imagePullPolicy"], "IfNotPresent");
     assert_eq!(second["metadata"]["generation"], 2);
 }
@@ -207,10 +268,16 @@ fn an_apply_creates_keeps_and_prunes() {
 #[test]
 fn an_apply_says_who_applies_and_holds_no_owners() {
     let registry = cluster();
-    assert_eq!(apply_as(&registry, "", sent(), false).unwrap_err().code, 422);
+    assert_eq!(
+        apply_as(&registry, "", sent(), false).unwrap_err().code,
+        422
+    );
     let mut config = sent();
     config["metadata"]["managedFields"] = json!([{"manager": "x"}]);
-    assert_eq!(apply_as(&registry, "us", config, false).unwrap_err().code, 400);
+    assert_eq!(
+        apply_as(&registry, "us", config, false).unwrap_err().code,
+        400
+    );
 }
 
 #[test]
@@ -232,16 +299,25 @@ fn names_are_taken_once_and_namespaces_are_there_first() {
     let registry = cluster();
     created(&registry);
     let writer = Writer::named("us");
-    let again = registry.create(&DEPLOYMENTS, NAMESPACE, sent(), writer).unwrap_err();
+    let again = registry
+        .create(&DEPLOYMENTS, NAMESPACE, sent(), writer)
+        .unwrap_err();
     assert_eq!((again.code, again.reason), (409, "AlreadyExists"));
     let mut elsewhere = sent();
     elsewhere["metadata"]["namespace"] = json!("nosuch");
-    let nowhere = registry.create(&DEPLOYMENTS, "nosuch", elsewhere, writer).unwrap_err();
+    let nowhere = registry
+        .create(&DEPLOYMENTS, "nosuch", elsewhere, writer)
+        .unwrap_err();
     assert_eq!(nowhere.message, "namespaces \"nosuch\" not found");
-    let misplaced = registry.create(&DEPLOYMENTS, "default", sent(), writer).unwrap_err();
+    let misplaced = registry
+        .create(&DEPLOYMENTS, "default", sent(), writer)
+        .unwrap_err();
     assert_eq!(misplaced.code, 400);
-    let service = json!({"kind": "Pod", "metadata": {"name": "x"}, "spec": {"ports": [{"port": 80}]}});
-    let refused = registry.create(&SERVICES, NAMESPACE, service, writer).unwrap_err();
+    let service =
+        json!({"kind": "Pod", "metadata": {"name": "x"}, "spec": {"ports": [{"port": 80}]}});
+    let refused = registry
+        .create(&SERVICES, NAMESPACE, service, writer)
+        .unwrap_err();
     assert_eq!(refused.code, 400, "kinds must match");
 }
 
@@ -252,7 +328,9 @@ fn a_pod_gets_its_grace_and_others_go_at_once() {
         "metadata": {"generateName": "p-"},
         "spec": {"containers": [{"name": "c", "image": "x"}]}
     });
-    let pod = registry.create(&PODS, NAMESPACE, pod, Writer::named("us")).unwrap();
+    let pod = registry
+        .create(&PODS, NAMESPACE, pod, Writer::named("us"))
+        .unwrap();
     let key = Key::of(&PODS, &pod);
     let told = registry.delete(&key, &DeleteOptions::default()).unwrap();
     assert_eq!(told["metadata"]["deletionGracePeriodSeconds"], 30);
@@ -264,6 +342,8 @@ fn a_pod_gets_its_grace_and_others_go_at_once() {
     registry.delete(&key, &now).unwrap();
     assert_eq!(registry.get(&key).unwrap_err().code, 404);
     created(&registry);
-    registry.delete(&super::tests::key(), &DeleteOptions::default()).unwrap();
+    registry
+        .delete(&super::tests::key(), &DeleteOptions::default())
+        .unwrap();
     assert_eq!(registry.get(&super::tests::key()).unwrap_err().code, 404);
 }

@@ -21,11 +21,19 @@ async fn grant(cluster: &Cluster) {
         "subjects": [{"kind": "Group", "name": "deployers", "apiGroup": "rbac.authorization.k8s.io"}]
     });
     assert_eq!(cluster.post(&format!("{rbac}/roles"), &role).await.0, 201);
-    assert_eq!(cluster.post(&format!("{rbac}/rolebindings"), &binding).await.0, 201);
+    assert_eq!(
+        cluster
+            .post(&format!("{rbac}/rolebindings"), &binding)
+            .await
+            .0,
+        201
+    );
 }
 
 async fn get_as(cluster: &Cluster, token: &str, path: &str) -> (u16, Value) {
-    cluster.send_as(token, "GET", path, "application/json", None).await
+    cluster
+        .send_as(token, "GET", path, "application/json", None)
+        .await
 }
 
 #[tokio::test]
@@ -56,10 +64,16 @@ async fn a_role_session_may_do_what_its_groups_may() {
     let apply = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 0}});
     let media_type = "application/apply-patch+yaml";
     let patch = format!("{ours}?fieldManager=us&force=true");
-    let patched = cluster.send_as(DEPLOYER, "PATCH", &patch, media_type, Some(&apply)).await;
+    let patched = cluster
+        .send_as(DEPLOYER, "PATCH", &patch, media_type, Some(&apply))
+        .await;
     assert_eq!(patched.0, 200, "{}", patched.1);
-    cluster.send_as("admin-token", "DELETE", &ours, "application/json", None).await;
-    let patched = cluster.send_as(DEPLOYER, "PATCH", &patch, media_type, Some(&apply)).await;
+    cluster
+        .send_as("admin-token", "DELETE", &ours, "application/json", None)
+        .await;
+    let patched = cluster
+        .send_as(DEPLOYER, "PATCH", &patch, media_type, Some(&apply))
+        .await;
     assert_eq!(patched.0, 403, "{}", patched.1);
 }
 
@@ -82,11 +96,15 @@ async fn eks_describes_the_cluster_to_those_who_may() {
         let mut request = reqwest::Client::new().get(url);
         if let Some(key) = key {
             let scope = format!("{key}/20261121/ap-southeast-1/eks/aws4_request");
-            let header = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00");
+            let header =
+                format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00");
             request = request.header("authorization", header);
         }
         let answer = request.send().await.unwrap();
-        let code = answer.headers().get("x-amzn-errortype").map(|code| code.to_str().unwrap().to_owned());
+        let code = answer
+            .headers()
+            .get("x-amzn-errortype")
+            .map(|code| code.to_str().unwrap().to_owned());
         let status = answer.status().as_u16();
         let body: Value = answer.json().await.unwrap();
         (status, code, body)
@@ -96,17 +114,31 @@ async fn eks_describes_the_cluster_to_those_who_may() {
     let found = &body["cluster"];
     assert_eq!(found["status"], "ACTIVE");
     assert_eq!(found["endpoint"], cluster.running.api_url.as_str());
-    assert_eq!(found["arn"], "arn:aws:eks:ap-southeast-1:000000000000:cluster/retail-mlops-prod");
+    assert_eq!(
+        found["arn"],
+        "arn:aws:eks:ap-southeast-1:000000000000:cluster/retail-mlops-prod"
+    );
     let ca = found["certificateAuthority"]["data"].as_str().unwrap();
     let ca = String::from_utf8(BASE64_STANDARD.decode(ca).unwrap()).unwrap();
     assert_eq!(ca, cluster.running.ca_pem);
     assert!(ca.starts_with("-----BEGIN CERTIFICATE-----"));
 
     let (status, code, _) = describe("other", Some("AKID")).await;
-    assert_eq!((status, code.as_deref()), (404, Some("ResourceNotFoundException")));
+    assert_eq!(
+        (status, code.as_deref()),
+        (404, Some("ResourceNotFoundException"))
+    );
     let (status, code, body) = describe("retail-mlops-prod", Some("NOBODY")).await;
-    assert_eq!((status, code.as_deref()), (403, Some("AccessDeniedException")));
-    assert!(body["message"].as_str().unwrap().contains("eks:DescribeCluster"));
+    assert_eq!(
+        (status, code.as_deref()),
+        (403, Some("AccessDeniedException"))
+    );
+    assert!(
+        body["message"]
+            .as_str()
+            .unwrap()
+            .contains("eks:DescribeCluster")
+    );
     let (status, ..) = describe("retail-mlops-prod", None).await;
     assert_eq!(status, 403);
 }

@@ -8,9 +8,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{
-    NAME, NAMESPACE, cluster, complete, deployment, deployments_path, recorded,
-};
+use crate::support::{NAME, NAMESPACE, cluster, complete, deployment, deployments_path, recorded};
 
 #[tokio::test]
 async fn refusals_are_worded_as_recorded() {
@@ -42,28 +40,44 @@ async fn the_typed_client_reads_writes_and_applies() {
     let us = PatchParams::apply("retail-forecast-deployer");
     let applied = api.patch(NAME, &us, &Patch::Apply(&wanted)).await.unwrap();
     assert_eq!(applied.metadata.generation, Some(1));
-    assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), 1);
+    assert_eq!(
+        api.list(&ListParams::default()).await.unwrap().items.len(),
+        1
+    );
     let other = json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "spec": {"template": {"spec": {"containers": [{"name": "api", "image": "x:2"}]}}}
     });
     let them = PatchParams::apply("other");
-    let refused = api.patch(NAME, &them, &Patch::Apply(&other)).await.unwrap_err();
+    let refused = api
+        .patch(NAME, &them, &Patch::Apply(&other))
+        .await
+        .unwrap_err();
     let kube::Error::Api(status) = refused else {
         panic!("{refused}");
     };
     assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
-    assert!(status.message.contains("\"retail-forecast-deployer\""), "{}", status.message);
-    api.patch(NAME, &them.force(), &Patch::Apply(&other)).await.unwrap();
+    assert!(
+        status.message.contains("\"retail-forecast-deployer\""),
+        "{}",
+        status.message
+    );
+    api.patch(NAME, &them.force(), &Patch::Apply(&other))
+        .await
+        .unwrap();
     let found = api.get(NAME).await.unwrap();
     assert_eq!(found.metadata.generation, Some(2));
     let mut stale = applied;
     stale.spec.as_mut().unwrap().replicas = Some(7);
-    let refused = api.replace(NAME, &kube::api::PostParams::default(), &stale).await;
+    let refused = api
+        .replace(NAME, &kube::api::PostParams::default(), &stale)
+        .await;
     assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == 409));
     let status = api.get_status(NAME).await.unwrap();
     assert_eq!(status.metadata.name.as_deref(), Some(NAME));
-    api.delete(NAME, &kube::api::DeleteParams::default()).await.unwrap();
+    api.delete(NAME, &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
     assert!(api.get_opt(NAME).await.unwrap().is_none());
 }
 
@@ -106,7 +120,10 @@ async fn what_stops_to_match_a_watch_is_deleted_for_it() {
     let api: Api<Deployment> = cluster.deployments();
     let params = WatchParams::default().labels(&format!("app={NAME}"));
     let mut events = api.watch(&params, "0").await.unwrap().boxed();
-    assert!(matches!(events.try_next().await.unwrap(), Some(WatchEvent::Added(_))));
+    assert!(matches!(
+        events.try_next().await.unwrap(),
+        Some(WatchEvent::Added(_))
+    ));
     let path = format!("{}/{NAME}", deployments_path());
     let patch = json!({"metadata": {"labels": {"app": "other"}}});
     cluster.patch(&path, "merge-patch+json", &patch).await;

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    NAME, NAMESPACE, cluster, complete, deployment, deployments_path, recorded,
-};
+use crate::support::{NAME, NAMESPACE, cluster, complete, deployment, deployments_path, recorded};
 
 /// Counts of the status, as a rollout's watcher reads them.
 fn counts(deployment: &Value) -> [i64; 3] {
@@ -53,7 +51,10 @@ async fn a_release_rolls_out_quickly_and_serves_throughout() {
         () = client => unreachable!(),
     };
     assert!(took < Duration::from_secs(5), "{took:?}");
-    assert_eq!(done["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "2");
+    assert_eq!(
+        done["metadata"]["annotations"]["deployment.kubernetes.io/revision"],
+        "2"
+    );
     let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
     assert!(text.ends_with("r2"), "{text}");
 }
@@ -106,10 +107,17 @@ async fn a_crashing_release_loops_exceeds_its_deadline_and_is_rolled_back() {
 
     cluster.release("x:1", "r1").await;
     let back = cluster.deployment_where(complete).await;
-    assert_eq!(back["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "3");
+    assert_eq!(
+        back["metadata"]["annotations"]["deployment.kubernetes.io/revision"],
+        "3"
+    );
     let sets = format!("/apis/apps/v1/namespaces/{NAMESPACE}/replicasets");
     let (_, sets) = cluster.get(&sets).await;
-    assert_eq!(sets["items"].as_array().map(Vec::len), Some(2), "the old one is used again");
+    assert_eq!(
+        sets["items"].as_array().map(Vec::len),
+        Some(2),
+        "the old one is used again"
+    );
 }
 
 #[tokio::test]
@@ -146,5 +154,9 @@ async fn a_paused_deployment_runs_on_as_it_was() {
         .await;
     assert_eq!(counts(&paused), [1, 0, 1]);
     let conditions = paused["status"]["conditions"].as_array().unwrap();
-    assert!(conditions.iter().any(|condition| condition["reason"] == "DeploymentPaused"));
+    assert!(
+        conditions
+            .iter()
+            .any(|condition| condition["reason"] == "DeploymentPaused")
+    );
 }

@@ -33,7 +33,10 @@ impl Registry {
 }
 
 impl Images for Registry {
-    fn resolve<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Option<ImageSpec>, String>> {
+    fn resolve<'a>(
+        &'a self,
+        reference: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ImageSpec>, String>> {
         let program = self.0.lock().unwrap().get(reference).cloned();
         Box::pin(async move {
             Ok(program.map(|program| ImageSpec {
@@ -57,7 +60,9 @@ impl Authorize for Permissive {
     ) -> BoxFuture<'a, Result<(), Refused>> {
         Box::pin(async move {
             if caller.access_key_id == "NOBODY" {
-                return Err(Refused(format!("not authorized to perform: {action} on resource: {resource}")));
+                return Err(Refused(format!(
+                    "not authorized to perform: {action} on resource: {resource}"
+                )));
             }
             Ok(())
         })
@@ -125,7 +130,10 @@ pub async fn cluster() -> Cluster {
         state,
     };
     cluster
-        .post("/api/v1/namespaces", &json!({"metadata": {"name": NAMESPACE}}))
+        .post(
+            "/api/v1/namespaces",
+            &json!({"metadata": {"name": NAMESPACE}}),
+        )
         .await;
     cluster
 }
@@ -181,16 +189,19 @@ impl Cluster {
     }
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
-        self.send_as(ADMIN, "GET", path, "application/json", None).await
+        self.send_as(ADMIN, "GET", path, "application/json", None)
+            .await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.send_as(ADMIN, "POST", path, "application/json", Some(body)).await
+        self.send_as(ADMIN, "POST", path, "application/json", Some(body))
+            .await
     }
 
     pub async fn patch(&self, path: &str, kind: &str, body: &Value) -> (u16, Value) {
         let media_type = format!("application/{kind}");
-        self.send_as(ADMIN, "PATCH", path, &media_type, Some(body)).await
+        self.send_as(ADMIN, "PATCH", path, &media_type, Some(body))
+            .await
     }
 
     /// Pushes the HTTP example under `reference`.
@@ -219,7 +230,9 @@ impl Cluster {
             "name": "api", "image": image, "env": [{"name": "RELEASE", "value": release}]
         }]}}}});
         let path = format!("{}/{NAME}", deployments_path());
-        let (status, body) = self.patch(&path, "strategic-merge-patch+json", &patch).await;
+        let (status, body) = self
+            .patch(&path, "strategic-merge-patch+json", &patch)
+            .await;
         assert_eq!(status, 200, "{body}");
         body["metadata"]["generation"].as_i64().unwrap()
     }
@@ -229,7 +242,9 @@ impl Cluster {
     }
 
     pub async fn pods(&self) -> Vec<Value> {
-        let (_, list) = self.get(&format!("/api/v1/namespaces/{NAMESPACE}/pods")).await;
+        let (_, list) = self
+            .get(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))
+            .await;
         list["items"].as_array().unwrap().clone()
     }
 
@@ -279,7 +294,12 @@ pub fn deployment(image: &str, replicas: i64) -> Value {
 
 /// Whether a rollout is complete, by kubectl's rules.
 pub fn complete(deployment: &Value) -> bool {
-    let count = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let count = |pointer: &str| {
+        deployment
+            .pointer(pointer)
+            .and_then(Value::as_i64)
+            .unwrap_or(0)
+    };
     let wanted = count("/spec/replicas");
     count("/status/observedGeneration") >= count("/metadata/generation")
         && count("/status/updatedReplicas") == wanted
@@ -303,7 +323,9 @@ pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 pub fn recorded(name: &str) -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name);
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Cluster, NAME, NAMESPACE, cluster, complete, deployment, until,
-};
+use crate::support::{Cluster, NAME, NAMESPACE, cluster, complete, deployment, until};
 
 async fn with_service(cluster: &Cluster) -> String {
     let service = json!({
@@ -32,7 +30,11 @@ async fn a_service_spreads_requests_over_ready_pods_alone() {
     let cluster = cluster().await;
     cluster.push_api("x:1");
     let url = with_service(&cluster).await;
-    assert_eq!(reqwest::get(&url).await.unwrap().status(), 503, "no pod yet");
+    assert_eq!(
+        reqwest::get(&url).await.unwrap().status(),
+        503,
+        "no pod yet"
+    );
     cluster.create_deployment(&deployment("x:1", 3)).await;
     cluster.deployment_where(complete).await;
     let mut seen = std::collections::BTreeSet::new();
@@ -41,7 +43,13 @@ async fn a_service_spreads_requests_over_ready_pods_alone() {
         seen.insert(reqwest::get(path).await.unwrap().text().await.unwrap());
     }
     assert_eq!(seen.len(), 3, "{seen:?}");
-    assert!(cluster.running.service_url(NAMESPACE, "nosuch").await.is_none());
+    assert!(
+        cluster
+            .running
+            .service_url(NAMESPACE, "nosuch")
+            .await
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -57,7 +65,12 @@ async fn a_container_sees_its_own_environment_and_nothing_else() {
     cluster.create_deployment(&wanted).await;
     let url = with_service(&cluster).await;
     cluster.deployment_where(complete).await;
-    let text = reqwest::get(format!("{url}/environment")).await.unwrap().text().await.unwrap();
+    let text = reqwest::get(format!("{url}/environment"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     let environment: Value = serde_json::from_str(&text).unwrap();
     let pod = &cluster.pods().await[0];
     assert_eq!(environment["POD_NAME"], pod["metadata"]["name"]);
@@ -94,7 +107,10 @@ async fn a_pod_that_stops_to_be_ready_gets_no_requests_and_comes_back() {
     let deployment = cluster
         .deployment_where(|found| found["status"]["unavailableReplicas"] == 1)
         .await;
-    assert!(deployment["status"].get("availableReplicas").is_none(), "absent is zero");
+    assert!(
+        deployment["status"].get("availableReplicas").is_none(),
+        "absent is zero"
+    );
     std::fs::write(&file, "200").unwrap();
     cluster.deployment_where(complete).await;
     let restarts = &cluster.pods().await[0]["status"]["containerStatuses"][0]["restartCount"];
@@ -130,7 +146,10 @@ async fn a_pod_is_asked_to_end_before_it_is_made_to() {
     let told = cluster.state.path().join("told");
     cluster.push_script(
         "x:polite",
-        &format!("trap 'echo bye > {}; exit 0' TERM\nwhile :; do sleep 0.02; done", told.display()),
+        &format!(
+            "trap 'echo bye > {}; exit 0' TERM\nwhile :; do sleep 0.02; done",
+            told.display()
+        ),
     );
     cluster.push_script("x:deaf", "trap '' TERM\nwhile :; do sleep 0.02; done");
     for (image, namespaced) in [("x:polite", "polite"), ("x:deaf", "deaf")] {
@@ -138,9 +157,13 @@ async fn a_pod_is_asked_to_end_before_it_is_made_to() {
             "metadata": {"name": namespaced},
             "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": image}]}
         });
-        cluster.post(&format!("/api/v1/namespaces/{NAMESPACE}/pods"), &pod).await;
+        cluster
+            .post(&format!("/api/v1/namespaces/{NAMESPACE}/pods"), &pod)
+            .await;
     }
-    cluster.pods_where(|pods| pods.len() == 2 && pods.iter().all(ready)).await;
+    cluster
+        .pods_where(|pods| pods.len() == 2 && pods.iter().all(ready))
+        .await;
     // The shell has to reach its `trap`.
     tokio::time::sleep(Duration::from_millis(200)).await;
     for name in ["polite", "deaf"] {
@@ -182,7 +205,9 @@ fn processes_with(text: &str) -> usize {
     processes
         .filter(|process| {
             let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-            environment.windows(text.len()).any(|found| found == text.as_bytes())
+            environment
+                .windows(text.len())
+                .any(|found| found == text.as_bytes())
         })
         .count()
 }

@@ -147,14 +147,16 @@ enum Stand {
 
 fn stand(endpoint: &DescribeEndpointOutput, config: &str) -> Stand {
     let serves = endpoint.endpoint_config_name() == Some(config);
-    let pending = endpoint
+    // While updating, the endpoint still serves the old configuration; the new one is pending.
+    let heading = endpoint
         .pending_deployment_summary()
         .and_then(|pending| pending.endpoint_config_name())
-        == Some(config);
+        .map_or(serves, |pending| pending == config);
     match endpoint.endpoint_status() {
         Some(EndpointStatus::Failed) => Stand::Dead,
-        Some(EndpointStatus::Creating | EndpointStatus::SystemUpdating) if serves => Stand::There,
-        Some(EndpointStatus::Updating) if serves || pending => Stand::There,
+        Some(
+            EndpointStatus::Creating | EndpointStatus::Updating | EndpointStatus::SystemUpdating,
+        ) if heading => Stand::There,
         Some(
             EndpointStatus::Creating
             | EndpointStatus::Updating

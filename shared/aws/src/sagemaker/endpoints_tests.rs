@@ -134,11 +134,20 @@ async fn what_is_there_is_left_alone_and_what_is_changing_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_update_towards_the_configuration_is_there_already() {
-    let mut state = endpoint("old", "Updating");
-    state.1["PendingDeploymentSummary"] = json!({"EndpointConfigName": "new"});
-    let (outcome, _stub) = ensure(vec![model(), config("ml.t2.medium"), state]).await;
-    assert_eq!(outcome.unwrap(), Ensured::AlreadySo);
+async fn an_update_is_judged_by_where_it_leads() {
+    for (serves, pending, expected) in [
+        ("old", "new", Ok(Ensured::AlreadySo)),
+        ("new", "other", Err(Class::Transient)),
+    ] {
+        let mut state = endpoint(serves, "Updating");
+        state.1["PendingDeploymentSummary"] = json!({"EndpointConfigName": pending});
+        let (outcome, _stub) = ensure(vec![model(), config("ml.t2.medium"), state]).await;
+        assert_eq!(
+            outcome.map_err(|error| error.class()),
+            expected,
+            "{pending}"
+        );
+    }
 }
 
 #[tokio::test]
