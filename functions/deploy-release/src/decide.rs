@@ -151,7 +151,10 @@ fn admit_model(
 ) -> std::result::Result<(Model, Image), Decision> {
     if package.group != config.group {
         return Err(Decision::NotForThisFunction {
-            reason: format!("{} isn't in the group {}", package.arn, config.group),
+            reason: format!(
+                "{} is in the group {}, and not in {}",
+                package.arn, package.group, config.group
+            ),
         });
     }
     let skip = |reason: String| Decision::Skip {

@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_dropped_group_takes_its_members_and_their_children_with_it() {
-        let group = ProcessGroup::start("/nowhere".as_ref()).unwrap();
+        let group = ProcessGroup::start("/elsewhere".as_ref()).unwrap();
         let mut member = group
             .command("/bin/sh")
             .args(["-c", "sleep 60 & wait"])

@@ -25,10 +25,11 @@ pub type Ports = (Arc<dyn FetchModel>, Arc<dyn PublishMetrics>);
 ///
 /// The settings need AWS and the environment has no region or no credentials.
 pub async fn connect(settings: &Settings) -> Result<Ports> {
+    // Anything else that begins with `s3://` is refused where the URI is read.
     let from_s3 = settings
         .model_uri
         .as_deref()
-        .is_some_and(|uri| uri.starts_with("s3://"));
+        .is_some_and(|uri| Location::parse(uri).is_some());
     let measured = settings.namespace.is_some() && settings.release.is_some();
     if !from_s3 && !measured {
         return Ok((Arc::new(Nothing), Arc::new(Nothing)));
