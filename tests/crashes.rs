@@ -1,5 +1,12 @@
 //! Every story, stopped before and after every effect and delivered again, ends in the same world.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
 use memory::{CrashPoint, Outcome, When, World};
 use serde_json::{Value, json};
 use stories::{Pipeline, normal, scene};

@@ -1,5 +1,12 @@
 //! Which function each sample event wakes, by `events/patterns`; and that each sample is parsed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
 use std::{fmt::Write as _, fs, path::Path};
 
 use events::{Event, Received};

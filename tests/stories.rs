@@ -1,5 +1,12 @@
 //! Stories, told in memory: what the whole pipeline does from a cause to its end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
 use domain::{
     layout::Artifacts,
     ports::Approval,
@@ -364,7 +371,7 @@ fn events_of_others_do_nothing() {
 
 #[test]
 fn a_read_that_fails_is_not_taken_for_nothing() {
-    let mut pipeline = live();
+    let pipeline = live();
     let before = normal(pipeline.world.snapshot().as_json());
     pipeline.world.fail_reads_of("pointer.json");
     let events =

@@ -1,5 +1,12 @@
 //! The rules that hold the workspace together: who may depend on whom, and one name for one function.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},

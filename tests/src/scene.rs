@@ -35,7 +35,7 @@ pub fn csv(days: i64) -> String {
 pub fn stage() -> Pipeline {
     let world = World::new();
     world.edit_deployment(|deployment| {
-        deployment.image_managers = vec!["retail-forecast-manifests".to_owned()]
+        deployment.image_managers = vec!["retail-forecast-manifests".to_owned()];
     });
     world.predict_with(|_| true, |row| 1.02 * sales(row));
     Pipeline::new(world)

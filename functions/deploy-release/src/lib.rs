@@ -223,7 +223,7 @@ where
     if base.is_none() {
         match half {
             Half::Model(_) => {
-                tagged_image = scanned(config, ports.images, &config.image_tag).await?
+                tagged_image = scanned(config, ports.images, &config.image_tag).await?;
             }
             Half::Image(..) => {
                 if let Some(arn) = waiting(config, ports.store, pointer).await? {

@@ -63,8 +63,8 @@ fn notice(message: &Message, fact: &str, environment: &str) -> Notice {
         "Retail Forecast Deployment: {} ({environment}, {})",
         message.result, message.about
     );
-    let mut body = message.lines.join("\n");
-    body.push_str(&format!("\n\nEnvironment: {environment}\nFact: {fact}\n"));
+    let lines = message.lines.join("\n");
+    let body = format!("{lines}\n\nEnvironment: {environment}\nFact: {fact}\n");
     Notice {
         // SNS: ASCII, no line breaks, fewer than 100 characters.
         subject: subject

@@ -137,13 +137,7 @@ pub fn decide(training_job: &str, facts: &Facts, config: &Config) -> Result<Deci
             ),
         });
     };
-    Ok(evaluate(
-        training_job,
-        dataset,
-        model_uri,
-        image,
-        facts.base.as_ref(),
-    )?)
+    evaluate(training_job, dataset, model_uri, image, facts.base.as_ref())
 }
 
 fn evaluate(

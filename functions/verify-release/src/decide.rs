@@ -282,8 +282,7 @@ fn golden_rows(golden: &GoldenRows, answers: &[Answer], tolerance: f64) -> Optio
             ));
         };
         let difference = relative_difference(row.prediction, prediction);
-        // `!(a <= b)`, so that a NaN is a difference.
-        if !(difference <= tolerance) {
+        if difference.is_nan() || difference > tolerance {
             return Some(Open::hopeless(
                 "golden-rows",
                 format!(
@@ -470,6 +469,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn the_first_open_check_decides() {
         type Change = fn(&mut Facts);
         let no_answer = |f: &mut Facts| {
@@ -491,7 +491,7 @@ mod tests {
                 "pods missing, too late",
                 |f| {
                     f.deployment.as_mut().unwrap().available = 1;
-                    f.now = at(1300)
+                    f.now = at(1300);
                 },
                 "failed",
                 "after 300 s",
@@ -549,7 +549,7 @@ mod tests {
                 "no answer, within the health limit",
                 |f| {
                     f.answers.as_mut().unwrap().health.status = 503;
-                    f.now = at(1599)
+                    f.now = at(1599);
                 },
                 "not-yet",
                 "503",
@@ -558,7 +558,7 @@ mod tests {
                 "no answer, too late",
                 |f| {
                     f.answers.as_mut().unwrap().health.status = 503;
-                    f.now = at(1600)
+                    f.now = at(1600);
                 },
                 "failed",
                 "503",

@@ -107,8 +107,8 @@ impl Uploads {
             .first()
             .context("the data has a header and no rows")?;
         let question = Question {
-            store: columns.field(row, columns.store).to_owned(),
-            item: columns.field(row, columns.item).to_owned(),
+            store: field(row, columns.store).to_owned(),
+            item: field(row, columns.item).to_owned(),
             date: newest.checked_add(30.days())?,
         };
         Ok(Self {
@@ -159,12 +159,8 @@ impl Columns {
         })
     }
 
-    fn field<'a>(&self, line: &'a str, column: usize) -> &'a str {
-        line.split(',').nth(column).unwrap_or_default().trim()
-    }
-
     fn date(&self, line: &str) -> Option<Date> {
-        self.field(line, self.date).parse().ok()
+        field(line, self.date).parse().ok()
     }
 
     fn without_sales(&self, header: &str, sample: &[&str]) -> String {
@@ -199,6 +195,10 @@ impl Columns {
         }
         lines.join("\n") + "\n"
     }
+}
+
+fn field(line: &str, column: usize) -> &str {
+    line.split(',').nth(column).unwrap_or_default().trim()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{data::Uploads, inventory, screen::Screen, tap::Tap};
 
 /// Longest wait for one stage; a training on a large file takes most of it.
-const STAGE_LIMIT: Duration = Duration::from_secs(180);
+const STAGE_LIMIT: Duration = Duration::from_mins(3);
 /// How long the queues must be empty to count as at rest.
 const REST: Duration = Duration::from_millis(1500);
 

@@ -27,11 +27,13 @@ impl Screen {
     }
 
     /// A line of its own.
+    #[expect(clippy::unused_self, reason = "the screen is where all is printed")]
     pub(crate) fn line(&self, text: &str) {
         println!("{text}");
     }
 
     /// The start of a scene.
+    #[expect(clippy::unused_self, reason = "the screen is where all is printed")]
     pub(crate) fn scene(&self, number: usize, title: &str) {
         println!("\nScene {number}  {title}");
     }

@@ -7,7 +7,12 @@ const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Five random characters, the end of a pod's name.
 pub(crate) fn suffix() -> String {
     let random = uuid::Uuid::new_v4();
-    random.as_bytes()[..5].iter().map(encode).collect()
+    random
+        .into_bytes()
+        .into_iter()
+        .take(5)
+        .map(encode)
+        .collect()
 }
 
 /// The hash of a pod template, for the names of ReplicaSets.
@@ -17,11 +22,11 @@ pub(crate) fn suffix() -> String {
 pub(crate) fn template_hash(template: &Value) -> String {
     let mut hash = 0x811c_9dc5_u32;
     feed(template, &mut hash);
-    hash.to_string().as_bytes().iter().map(encode).collect()
+    hash.to_string().bytes().map(encode).collect()
 }
 
-fn encode(byte: &u8) -> char {
-    char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])
+fn encode(byte: u8) -> char {
+    char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])
 }
 
 /// Feeds a value with its keys in order, whatever order the map keeps them in.

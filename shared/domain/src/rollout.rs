@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn counts_decide() {
         type Change = fn(&mut Deployment);
-        let cases: [(&str, Change, fn(&Rollout) -> bool); 8] = [
+        type Expected = fn(&Rollout) -> bool;
+        let cases: [(&str, Change, Expected); 8] = [
             ("all available", |_| (), |r| *r == Rollout::Complete),
             (
                 "just patched: counts are the old generation's",
@@ -118,7 +119,7 @@ mod tests {
                 "an old deadline before the generation is observed",
                 |d| {
                     d.observed_generation = 3;
-                    d.deadline_exceeded = true
+                    d.deadline_exceeded = true;
                 },
                 |r| matches!(r, Rollout::Progressing(_)),
             ),

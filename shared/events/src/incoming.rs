@@ -288,6 +288,7 @@ fn transform_job(value: Value) -> Result<Job> {
 fn model_package(value: Value) -> Result<ModelPackage> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
+    #[expect(clippy::struct_field_names, reason = "AWS's names")]
     struct Detail {
         model_package_arn: String,
         model_package_group_name: String,
@@ -304,6 +305,7 @@ fn model_package(value: Value) -> Result<ModelPackage> {
 fn endpoint(value: Value) -> Result<Endpoint> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
+    #[expect(clippy::struct_field_names, reason = "AWS's names")]
     struct Detail {
         endpoint_name: String,
         #[serde(default)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{comes_back, log};
 
 /// Longest delay before a failed message is tried again.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Handles each message and answers which of them must come back.
 pub(crate) async fn handle<D, H>(

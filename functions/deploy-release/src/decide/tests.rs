@@ -52,6 +52,7 @@ fn image(n: u8, tag: &str) -> StoredImage {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the facts have it")]
 fn scan(status: &str, findings: &[(&str, u32)]) -> Option<Scan> {
     let findings = findings
         .iter()
@@ -130,6 +131,7 @@ fn said(half: &Half, facts: &Facts) -> (String, String) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_model() {
     let tagged = |scan| Facts {
         tagged_image: Some((image(2, "latest-dev"), scan)),
@@ -157,7 +159,7 @@ fn a_model() {
             .unwrap();
         Facts { pointer, ..facts }
     };
-    let cases = [
+    let cases = vec![
         ("approved", model(2), live(), "deploy", "is Approved"),
         (
             "pending",

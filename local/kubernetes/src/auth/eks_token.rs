@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use axum::{extract::Query, http::Uri};
+use axum::{
+    extract::Query,
+    http::{Uri, uri::Authority},
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use local_wire::BoxFuture;
@@ -112,7 +115,7 @@ fn presigned_query(token: &str, host: &str, now: Timestamp) -> Result<String, To
     let Some(url) = url else {
         return refuse("token holds no URL");
     };
-    if url.scheme_str() != Some("https") || url.authority().map(|a| a.as_str()) != Some(host) {
+    if url.scheme_str() != Some("https") || url.authority().map(Authority::as_str) != Some(host) {
         return Err(TokenRefused(format!("token is not for https://{host}")));
     }
     if url.path() != "/" {

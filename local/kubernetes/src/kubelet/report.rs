@@ -68,10 +68,9 @@ impl Report {
     pub(super) fn container(&self, name: &str, change: impl FnOnce(&mut Value)) {
         self.write(|pod| {
             let statuses = pod.pointer_mut("/status/containerStatuses");
-            let statuses = statuses.and_then(Value::as_array_mut).into_iter().flatten();
-            for status in statuses.filter(|status| status["name"] == name).take(1) {
+            let mut statuses = statuses.and_then(Value::as_array_mut).into_iter().flatten();
+            if let Some(status) = statuses.find(|status| status["name"] == name) {
                 change(status);
-                return;
             }
         });
     }

@@ -16,17 +16,17 @@ use local_wire::{Authorize, BoxFuture, Caller, ImageSpec, Images, Refused};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub const NAMESPACE: &str = "retail-forecast-prod";
-pub const NAME: &str = "retail-forecast-api";
-pub const ROLE: &str = "arn:aws:iam::000000000000:role/deployer";
+pub(crate) const NAMESPACE: &str = "retail-forecast-prod";
+pub(crate) const NAME: &str = "retail-forecast-api";
+pub(crate) const ROLE: &str = "arn:aws:iam::000000000000:role/deployer";
 const ADMIN: &str = "admin-token";
 
 /// Images that tests push.
 #[derive(Default)]
-pub struct Registry(Mutex<BTreeMap<String, PathBuf>>);
+pub(crate) struct Registry(Mutex<BTreeMap<String, PathBuf>>);
 
 impl Registry {
-    pub fn push(&self, reference: &str, program: &Path) {
+    pub(crate) fn push(&self, reference: &str, program: &Path) {
         let mut images = self.0.lock().unwrap();
         images.insert(reference.to_owned(), program.to_owned());
     }
@@ -82,14 +82,14 @@ impl VerifyToken for Sessions {
     }
 }
 
-pub struct Cluster {
-    pub running: Running,
-    pub images: Arc<Registry>,
-    pub state: TempDir,
+pub(crate) struct Cluster {
+    pub(crate) running: Running,
+    pub(crate) images: Arc<Registry>,
+    pub(crate) state: TempDir,
 }
 
 /// A cluster with the namespace of the tests.
-pub async fn cluster() -> Cluster {
+pub(crate) async fn cluster() -> Cluster {
     let state = tempfile::tempdir().unwrap();
     let images = Arc::new(Registry::default());
     let entry = AccessEntry {
@@ -139,7 +139,7 @@ pub async fn cluster() -> Cluster {
 }
 
 /// The example that answers HTTP; cargo builds examples with the tests.
-pub fn pod_program() -> PathBuf {
+pub(crate) fn pod_program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let program = profile.join("examples/pod");
@@ -149,7 +149,7 @@ pub fn pod_program() -> PathBuf {
 
 impl Cluster {
     /// A client that presents `token`.
-    pub fn client_of(&self, token: &str) -> Client {
+    pub(crate) fn client_of(&self, token: &str) -> Client {
         let mut config = kube::Config::new(self.running.api_url.parse().unwrap());
         let pem = self.running.ca_pem.lines();
         let der: String = pem.filter(|line| !line.starts_with('-')).collect();
@@ -158,16 +158,16 @@ impl Cluster {
         Client::try_from(config).unwrap()
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client_of(ADMIN)
     }
 
-    pub fn deployments(&self) -> Api<Deployment> {
+    pub(crate) fn deployments(&self) -> Api<Deployment> {
         Api::namespaced(self.client(), NAMESPACE)
     }
 
     /// Status and body of a request.
-    pub async fn send_as(
+    pub(crate) async fn send_as(
         &self,
         token: &str,
         method: &str,
@@ -188,29 +188,29 @@ impl Cluster {
         (status, body)
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         self.send_as(ADMIN, "GET", path, "application/json", None)
             .await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.send_as(ADMIN, "POST", path, "application/json", Some(body))
             .await
     }
 
-    pub async fn patch(&self, path: &str, kind: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn patch(&self, path: &str, kind: &str, body: &Value) -> (u16, Value) {
         let media_type = format!("application/{kind}");
         self.send_as(ADMIN, "PATCH", path, &media_type, Some(body))
             .await
     }
 
     /// Pushes the HTTP example under `reference`.
-    pub fn push_api(&self, reference: &str) {
+    pub(crate) fn push_api(&self, reference: &str) {
         self.images.push(reference, &pod_program());
     }
 
     /// Pushes a shell script under `reference`.
-    pub fn push_script(&self, reference: &str, script: &str) {
+    pub(crate) fn push_script(&self, reference: &str, script: &str) {
         let name = reference.replace(['/', ':', '@'], "-");
         let file = self.state.path().join(name);
         std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -218,14 +218,14 @@ impl Cluster {
         self.images.push(reference, &file);
     }
 
-    pub async fn create_deployment(&self, deployment: &Value) {
+    pub(crate) async fn create_deployment(&self, deployment: &Value) {
         let path = deployments_path();
         let (status, body) = self.post(&path, deployment).await;
         assert_eq!(status, 201, "{body}");
     }
 
     /// Sets the image and the release of the API's container.
-    pub async fn release(&self, image: &str, release: &str) -> i64 {
+    pub(crate) async fn release(&self, image: &str, release: &str) -> i64 {
         let patch = json!({"spec": {"template": {"spec": {"containers": [{
             "name": "api", "image": image, "env": [{"name": "RELEASE", "value": release}]
         }]}}}});
@@ -237,11 +237,11 @@ impl Cluster {
         body["metadata"]["generation"].as_i64().unwrap()
     }
 
-    pub async fn deployment(&self) -> Value {
+    pub(crate) async fn deployment(&self) -> Value {
         self.get(&format!("{}/{NAME}", deployments_path())).await.1
     }
 
-    pub async fn pods(&self) -> Vec<Value> {
+    pub(crate) async fn pods(&self) -> Vec<Value> {
         let (_, list) = self
             .get(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))
             .await;
@@ -249,22 +249,22 @@ impl Cluster {
     }
 
     /// Looks at the Deployment until `wanted` is true of it; answers within 20 s.
-    pub async fn deployment_where(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn deployment_where(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         until(async || Some(self.deployment().await).filter(|found| wanted(found))).await
     }
 
     /// Looks at the pods until `wanted` is true of them.
-    pub async fn pods_where(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) async fn pods_where(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         until(async || Some(self.pods().await).filter(|found| wanted(found))).await
     }
 }
 
-pub fn deployments_path() -> String {
+pub(crate) fn deployments_path() -> String {
     format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments")
 }
 
 /// The API's Deployment, quick enough for a test.
-pub fn deployment(image: &str, replicas: i64) -> Value {
+pub(crate) fn deployment(image: &str, replicas: i64) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -293,7 +293,7 @@ pub fn deployment(image: &str, replicas: i64) -> Value {
 }
 
 /// Whether a rollout is complete, by kubectl's rules.
-pub fn complete(deployment: &Value) -> bool {
+pub(crate) fn complete(deployment: &Value) -> bool {
     let count = |pointer: &str| {
         deployment
             .pointer(pointer)
@@ -308,7 +308,7 @@ pub fn complete(deployment: &Value) -> bool {
 }
 
 /// Asks every 10 ms until there is an answer, for 20 s.
-pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {
             if let Some(found) = ask().await {
@@ -322,7 +322,7 @@ pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         .expect("not seen within 20 s")
 }
 
-pub fn recorded(name: &str) -> Value {
+pub(crate) fn recorded(name: &str) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(name);
