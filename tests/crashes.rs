@@ -24,12 +24,10 @@ enum What {
 }
 
 /// Stories that begin with an empty environment, and what happens in them.
-const STORIES: [Story; 6] = [
+const STORIES: [Story; 9] = [
     ("a first upload", What::All, |pipeline| {
         scene::push_image(pipeline);
-        let upload = scene::upload(pipeline, 500);
-        pipeline.deliver(&upload);
-        pipeline.settle();
+        scene::train_on(pipeline, 500);
     }),
     (
         "an upload before its image",
@@ -55,9 +53,7 @@ const STORIES: [Story; 6] = [
             Outcome::Fails("out of memory".into()),
         );
         scene::push_image(pipeline);
-        let upload = scene::upload(pipeline, 500);
-        pipeline.deliver(&upload);
-        pipeline.settle();
+        scene::train_on(pipeline, 500);
     }),
     ("a challenger", What::All, |pipeline| {
         scene::push_image(pipeline);
@@ -73,9 +69,28 @@ const STORIES: [Story; 6] = [
             Outcome::Fails("no memory".into()),
         );
         scene::push_image(pipeline);
-        let upload = scene::upload(pipeline, 500);
-        pipeline.deliver(&upload);
-        pipeline.settle();
+        scene::train_on(pipeline, 500);
+    }),
+    ("a weekly check that keeps", What::All, |pipeline| {
+        scene::push_image(pipeline);
+        scene::train_on(pipeline, 500);
+        scene::refuse_a_challenger(pipeline);
+        scene::monday(pipeline);
+    }),
+    ("a weekly check that trains again", What::All, |pipeline| {
+        scene::push_image(pipeline);
+        scene::train_on(pipeline, 500);
+        scene::refuse_a_challenger(pipeline);
+        pipeline
+            .world
+            .predict_with(|_| true, |row| 1.4 * scene::sales(row));
+        scene::monday(pipeline);
+    }),
+    ("an override", What::All, |pipeline| {
+        scene::push_image(pipeline);
+        scene::train_on(pipeline, 500);
+        scene::refuse_a_challenger(pipeline);
+        scene::override_refusal(pipeline);
     }),
 ];
 

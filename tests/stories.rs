@@ -14,7 +14,7 @@ use domain::{
 };
 use memory::{ARTIFACTS_BUCKET, DATA_BUCKET, Outcome, World};
 use serde_json::{Value, json};
-use stories::{Pipeline, normal, scene};
+use stories::{Pipeline, normal, scene, scene::live};
 
 fn artifacts() -> Artifacts {
     Artifacts::new(ARTIFACTS_BUCKET)
@@ -39,16 +39,6 @@ fn told(world: &World, word: &str) -> usize {
         .iter()
         .filter(|subject| subject.contains(word))
         .count()
-}
-
-/// An environment with a verified release.
-fn live() -> Pipeline {
-    let mut pipeline = scene::stage();
-    scene::push_image(&mut pipeline);
-    let upload = scene::upload(&pipeline, 500);
-    pipeline.deliver(&upload);
-    pipeline.settle();
-    pipeline
 }
 
 /// The pipeline's whole outcome in one line a function, for a test that fails.
@@ -88,9 +78,7 @@ fn a_first_upload_becomes_a_verified_release() {
 #[test]
 fn a_challenger_meets_the_champion_on_the_same_rows() {
     let mut pipeline = live();
-    let upload = scene::upload(&pipeline, 560);
-    pipeline.deliver(&upload);
-    pipeline.settle();
+    scene::train_on(&mut pipeline, 560);
     let world = &pipeline.world;
     assert_eq!(world.packages().len(), 2, "{}", explain(&pipeline));
     let job = &world.packages()[1].metadata["training_job"];
@@ -109,9 +97,7 @@ fn a_worse_challenger_leaves_the_champion_live() {
     pipeline
         .world
         .predict_with(move |uri| uri != champion, |row| 1.3 * scene::sales(row));
-    let upload = scene::upload(&pipeline, 560);
-    pipeline.deliver(&upload);
-    pipeline.settle();
+    scene::train_on(&mut pipeline, 560);
     assert_eq!(pipeline.world.packages().len(), 1, "{}", explain(&pipeline));
     assert_eq!(pointer(&pipeline.world), before);
     assert_eq!(
@@ -178,9 +164,7 @@ fn a_training_that_fails_or_is_stopped_registers_nothing() {
 #[test]
 fn a_first_model_waits_for_an_image_and_goes_on_when_it_comes() {
     let mut pipeline = scene::stage();
-    let upload = scene::upload(&pipeline, 500);
-    pipeline.deliver(&upload);
-    pipeline.settle();
+    scene::train_on(&mut pipeline, 500);
     assert!(pointer(&pipeline.world).is_none(), "{}", explain(&pipeline));
     scene::push_image(&mut pipeline);
     assert_eq!(
@@ -244,9 +228,7 @@ fn a_rollout_that_fails_is_told_and_never_known_good() {
         |subject| subject.starts_with("rollout "),
         Outcome::Fails("no memory on the nodes".into()),
     );
-    let upload = scene::upload(&pipeline, 560);
-    pipeline.deliver(&upload);
-    pipeline.settle();
+    scene::train_on(&mut pipeline, 560);
     let pointer = pointer(&pipeline.world).unwrap();
     assert!(
         matches!(pointer.target.unwrap().progress, Progress::Failed { .. }),
@@ -264,9 +246,7 @@ fn an_endpoint_update_that_comes_back_is_a_failure() {
         |subject| subject.starts_with("endpoint "),
         Outcome::Fails("the container doesn't answer".into()),
     );
-    let upload = scene::upload(&pipeline, 560);
-    pipeline.deliver(&upload);
-    pipeline.settle();
+    scene::train_on(&mut pipeline, 560);
     assert_eq!(
         told(&pipeline.world, "Failure"),
         1,

@@ -60,3 +60,66 @@ pub fn upload(pipeline: &Pipeline, days: i64) -> Value {
         .world
         .upload(DATA_BUCKET, "training/sales_data.csv", csv(days))
 }
+
+/// An environment with a verified release, learnt from 500 days.
+pub fn live() -> Pipeline {
+    let mut pipeline = stage();
+    push_image(&mut pipeline);
+    train_on(&mut pipeline, 500);
+    pipeline
+}
+
+/// Uploads `days` days of sales and lets all that follows happen.
+pub fn train_on(pipeline: &mut Pipeline, days: i64) {
+    let event = upload(pipeline, days);
+    pipeline.deliver(&event);
+    pipeline.settle();
+}
+
+/// 100 more days come in, and the model that learns from them predicts half too much: it is refused,
+/// and the live model has rows that are new to it.
+pub fn refuse_a_challenger(pipeline: &mut Pipeline) {
+    let champion = pipeline.world.packages()[0].model_uri.clone();
+    pipeline
+        .world
+        .predict_with(move |uri| uri != champion, |row| 1.5 * sales(row));
+    train_on(pipeline, 600);
+}
+
+/// The schedule fires.
+pub fn monday(pipeline: &mut Pipeline) {
+    let rule = "arn:aws:events:ap-southeast-1:123456789012:rule/retail-forecast-dev-check-model-weekly-check";
+    let event = pipeline.world.envelope(
+        "aws.events",
+        "Scheduled Event",
+        &[rule.to_owned()],
+        &serde_json::json!({}),
+    );
+    pipeline.deliver(&event);
+    pipeline.settle();
+}
+
+/// Somebody lets the refused model pass; its package then waits for an approval.
+pub fn override_refusal(pipeline: &mut Pipeline) {
+    let jobs = pipeline.world.snapshot().as_json()["training_jobs"].clone();
+    let jobs = jobs.as_object().cloned().unwrap_or_default();
+    let approved: Vec<_> = pipeline
+        .world
+        .packages()
+        .iter()
+        .filter_map(|package| package.metadata.get("training_job").cloned())
+        .collect();
+    for job in jobs.keys().filter(|job| !approved.contains(job)) {
+        let detail = serde_json::json!({
+            "training_job": job,
+            "by": "ann",
+            "reason": "known promotion in the held-out weeks",
+            "id": "00000000000b",
+        });
+        let event = pipeline
+            .world
+            .envelope("retail-forecast", "OverrideRequested", &[], &detail);
+        pipeline.deliver(&event);
+    }
+    pipeline.settle();
+}

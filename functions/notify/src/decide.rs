@@ -128,10 +128,7 @@ fn message(event: &Announced) -> Option<Message> {
                 result: "Approval needed",
                 about: build(&event.training_job),
                 lines: vec![
-                    format!(
-                        "{} passed its gates and waits for a person.",
-                        event.package_arn
-                    ),
+                    format!("{} waits for a person: {}", event.package_arn, event.reason),
                     "Set its approval status to Approved to deploy it, or to Rejected.".to_owned(),
                 ],
             }
@@ -245,6 +242,7 @@ mod tests {
             training_job: "retail-forecast-build-1".into(),
             package_arn: "arn:aws:sagemaker:r:1:model-package/retail-forecast-models/3".into(),
             approval,
+            reason: "r".into(),
         })
     }
 

@@ -72,6 +72,7 @@ pub fn decide(judged: &ModelJudged, facts: &Facts, config: &Config) -> Decision 
                 training_job: judged.training_job.clone(),
                 package_arn: package.arn.clone(),
                 approval: package.approval,
+                reason: judged.reason.clone(),
             },
         };
     }

@@ -92,6 +92,7 @@ pub async fn handle(
                 training_job: judged.training_job,
                 package_arn,
                 approval: spec.approval,
+                reason: judged.reason,
             }
         }
         Decision::AlreadyRegistered { registered } => registered.clone(),

@@ -144,6 +144,8 @@ pub struct ModelRegistered {
     pub package_arn: String,
     /// Approval on registration.
     pub approval: Approval,
+    /// Why it was registered, in words and numbers.
+    pub reason: String,
 }
 
 /// See [`Announced::DeploymentSkipped`].
