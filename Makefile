@@ -56,6 +56,10 @@ lint: prerequisites ## Formatting and clippy, warnings refused
 test: build $(VENV)/.installed ## Every test, the end-to-end stories included
 	$(CARGO) test --release --locked --workspace
 
+.PHONY: prove
+prove: prerequisites ## All that `make test` tries a share of: pairs of crashes, disorders (SEED=n for others)
+	PROVE=1 $(CARGO) test --release --locked --workspace --test crashes -- --nocapture
+
 .PHONY: bench-model
 bench-model: prerequisites ## Our learner beside scikit-learn's and LightGBM's (DATA=file.csv[.gz]; QUICK=1 for fewer trees)
 	@test -n "$(DATA)" || { echo "say which sales to learn from: make bench-model DATA=sales.csv[.gz]" >&2; exit 2; }

@@ -1,4 +1,5 @@
-//! Every story, stopped before and after every effect and delivered again, ends in the same world.
+//! Every story, stopped before and after every effect and delivered again, ends in the same world; and so
+//! it does when messages come late, in any order and more than once, and the process dies at any time.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,148 +8,148 @@
     reason = "a test"
 )]
 
-use memory::{CrashPoint, Outcome, When, World};
-use serde_json::{Value, json};
-use stories::{Pipeline, normal, scene};
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
-type Story = (&'static str, What, fn(&mut Pipeline));
+use memory::{CrashPoint, When};
+use serde_json::Value;
+use stories::{Disorder, Pipeline, STORIES, Story, What};
 
-/// What of the world has to be the same in the end.
-#[derive(Clone, Copy)]
-enum What {
-    /// Everything.
-    All,
-    /// What was made and what runs. Where a model and an image arrive together, either may be what
-    /// the release is caused by, and that is all that differs.
-    MadeAndRunning,
-}
-
-/// Stories that begin with an empty environment, and what happens in them.
-const STORIES: [Story; 9] = [
-    ("a first upload", What::All, |pipeline| {
-        scene::push_image(pipeline);
-        scene::train_on(pipeline, 500);
-    }),
-    (
-        "an upload before its image",
-        What::MadeAndRunning,
-        |pipeline| {
-            let upload = scene::upload(pipeline, 500);
-            pipeline.deliver(&upload);
-            pipeline.settle();
-            scene::push_image(pipeline);
-        },
-    ),
-    ("a broken upload", What::All, |pipeline| {
-        let broken = scene::csv(500).replace("sales\n", "amount\n");
-        let event = pipeline
-            .world
-            .upload(memory::DATA_BUCKET, "training/broken.csv", broken);
-        pipeline.deliver(&event);
-        pipeline.settle();
-    }),
-    ("a training that fails", What::All, |pipeline| {
-        pipeline.world.script(
-            |subject| subject.starts_with("training "),
-            Outcome::Fails("out of memory".into()),
-        );
-        scene::push_image(pipeline);
-        scene::train_on(pipeline, 500);
-    }),
-    ("a challenger", What::All, |pipeline| {
-        scene::push_image(pipeline);
-        for days in [500, 560] {
-            let upload = scene::upload(pipeline, days);
-            pipeline.deliver(&upload);
-            pipeline.settle();
-        }
-    }),
-    ("a release that fails", What::All, |pipeline| {
-        pipeline.world.script(
-            |subject| subject.starts_with("rollout "),
-            Outcome::Fails("no memory".into()),
-        );
-        scene::push_image(pipeline);
-        scene::train_on(pipeline, 500);
-    }),
-    ("a weekly check that keeps", What::All, |pipeline| {
-        scene::push_image(pipeline);
-        scene::train_on(pipeline, 500);
-        scene::refuse_a_challenger(pipeline);
-        scene::monday(pipeline);
-    }),
-    ("a weekly check that trains again", What::All, |pipeline| {
-        scene::push_image(pipeline);
-        scene::train_on(pipeline, 500);
-        scene::refuse_a_challenger(pipeline);
-        pipeline
-            .world
-            .predict_with(|_| true, |row| 1.4 * scene::sales(row));
-        scene::monday(pipeline);
-    }),
-    ("an override", What::All, |pipeline| {
-        scene::push_image(pipeline);
-        scene::train_on(pipeline, 500);
-        scene::refuse_a_challenger(pipeline);
-        scene::override_refusal(pipeline);
-    }),
-];
-
-fn tell(story: fn(&mut Pipeline), what: What, crash: Option<CrashPoint>) -> (Value, World) {
-    let mut pipeline = scene::stage();
-    pipeline.world.crash_at(crash);
-    story(&mut pipeline);
-    assert!(
-        pipeline.dead_letters.is_empty(),
-        "{crash:?}: {:?}",
-        pipeline.dead_letters
-    );
-    let world = normal(pipeline.world.snapshot().as_json());
-    (compared(&world, what), pipeline.world)
-}
-
-fn compared(world: &Value, what: What) -> Value {
-    match what {
-        What::All => world.clone(),
-        What::MadeAndRunning => {
-            let kinds = [
-                "training_jobs",
-                "transform_jobs",
-                "models",
-                "packages",
-                "endpoint_configs",
-                "endpoints",
-            ];
-            let made: Vec<&Value> = kinds.iter().map(|kind| &world[kind]).collect();
-            let deployment = &world["deployment"];
-            json!({"made": made, "image": deployment["image"], "environment": deployment["environment"], "rollout": deployment["rollout"]})
-        }
+/// How much of what could be tried is tried: `make prove` sets `PROVE`.
+fn share() -> (u64, usize) {
+    if std::env::var_os("PROVE").is_some() {
+        (2000, 1)
+    } else {
+        (40, 211)
     }
+}
+
+/// Where the seeds begin; another one tries other disorders.
+fn first_seed() -> u64 {
+    std::env::var("SEED").map_or(1, |seed| seed.parse().expect("SEED is a number"))
+}
+
+/// Both sides of each of so many effects.
+fn crash_points(effects: usize) -> impl Iterator<Item = CrashPoint> + Clone {
+    (1..=effects)
+        .flat_map(|effect| [When::Before, When::After].map(|when| CrashPoint { effect, when }))
+}
+
+fn same_end(story: &Story, what: What, expected: &Value, seen: &Pipeline, disturbed: &str) {
+    if what.of(seen) != *expected {
+        let expected = story.tell(|_| ());
+        let differences = seen
+            .world
+            .snapshot()
+            .differences(&expected.world.snapshot());
+        let done: Vec<String> = seen
+            .world
+            .effects()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        panic!(
+            "{}, {disturbed}:\n{}\neffects:\n{}",
+            story.name,
+            differences.join("\n"),
+            done.join("\n")
+        );
+    }
+}
+
+/// Tries each on all cores; answers how many were tried.
+fn try_all<T: Send>(cases: impl Iterator<Item = T> + Send, one: impl Fn(T) + Sync) -> usize {
+    let cases = std::sync::Mutex::new(cases);
+    let tried = AtomicUsize::new(0);
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let next = cases.lock().unwrap().next();
+                    let Some(case) = next else { break };
+                    one(case);
+                    tried.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    tried.into_inner()
 }
 
 #[test]
 fn each_story_ends_the_same_wherever_it_is_stopped() {
     let mut tried = 0;
-    for (name, what, story) in STORIES {
-        let (expected, world) = tell(story, what, None);
-        let effects = world.effects().len();
-        assert!(effects > 2, "{name} has {effects} effects");
-        for effect in 1..=effects {
-            for when in [When::Before, When::After] {
-                let (ended, crashed) = tell(story, what, Some(CrashPoint { effect, when }));
-                tried += 1;
-                if ended != expected {
-                    let differences = crashed.snapshot().differences(&world.snapshot()).join("\n");
-                    let done: Vec<String> =
-                        crashed.effects().iter().map(ToString::to_string).collect();
-                    panic!(
-                        "{name}, stopped {when:?} effect {effect}:\n{differences}\neffects:\n{}",
-                        done.join("\n")
-                    );
-                }
-            }
-        }
-        println!("{name}: {effects} effects, stopped before and after each");
+    for story in &STORIES {
+        let told = story.tell(|_| ());
+        let (effects, expected) = (told.world.effects().len(), story.what.of(&told));
+        assert!(effects > 2, "{} has {effects} effects", story.name);
+        tried += try_all(crash_points(effects), |point| {
+            let seen = story.tell(|pipeline| pipeline.crash_at([point]));
+            same_end(
+                story,
+                story.what,
+                &expected,
+                &seen,
+                &format!("stopped at {point:?}"),
+            );
+        });
+        println!(
+            "{}: {effects} effects, stopped before and after each",
+            story.name
+        );
     }
     println!("{tried} crash points tried, each ended in the same world");
+}
+
+#[test]
+fn each_story_ends_the_same_when_it_is_stopped_twice() {
+    let (_, every) = share();
+    let (mut tried, mut possible) = (0, 0);
+    for story in &STORIES {
+        let told = story.tell(|_| ());
+        let (effects, expected) = (told.world.effects().len(), story.what.of(&told));
+        let seconds = crash_points(effects);
+        let pairs = crash_points(effects)
+            .flat_map(|first| seconds.clone().map(move |second| [first, second]));
+        possible += (2 * effects) * (2 * effects);
+        let begin = usize::try_from(first_seed()).unwrap() % every;
+        tried += try_all(pairs.skip(begin).step_by(every), |points| {
+            let seen = story.tell(|pipeline| pipeline.crash_at(points));
+            same_end(
+                story,
+                story.what,
+                &expected,
+                &seen,
+                &format!("stopped at {points:?}"),
+            );
+        });
+    }
+    println!("{tried} of {possible} pairs of crash points tried, each ended in the same world");
+}
+
+#[test]
+fn each_story_ends_the_same_in_any_disorder() {
+    let (seeds, _) = share();
+    let seeds = first_seed()..first_seed() + seeds;
+    let mut tried = 0;
+    for story in &STORIES {
+        let expected = What::MadeAndRunning.of(&story.tell(|_| ()));
+        tried += try_all(seeds.clone(), |seed| {
+            let seen = story.tell(|pipeline| pipeline.disturb(Disorder::new(seed)));
+            same_end(
+                story,
+                What::MadeAndRunning,
+                &expected,
+                &seen,
+                &format!("SEED={seed}"),
+            );
+        });
+    }
+    println!(
+        "{tried} disorders tried (seeds {seeds:?}), each ended with the same things made and running"
+    );
 }

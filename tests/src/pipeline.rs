@@ -11,11 +11,11 @@ use std::{
 
 use domain::{Class, Result, Step, settings::Settings};
 use events::Received;
-use memory::{ACCOUNT, ARTIFACTS_BUCKET, DATA_BUCKET, REGION, World};
+use memory::{ACCOUNT, ARTIFACTS_BUCKET, CrashPoint, DATA_BUCKET, REGION, World};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::Routes;
+use crate::{Disorder, Routes};
 
 /// A message in a function's queue.
 #[derive(Debug, Clone)]
@@ -40,6 +40,9 @@ pub struct Pipeline {
     /// Events that were delivered, oldest first.
     pub delivered: Vec<Value>,
     config: Configs,
+    disorder: Option<Disorder>,
+    /// Crashes yet to come, the next one first.
+    crashes: VecDeque<CrashPoint>,
 }
 
 /// The functions' settings, as `infra/functions.json` has them.
@@ -84,20 +87,38 @@ impl Pipeline {
             dead_letters: vec![],
             delivered: vec![],
             config,
+            disorder: None,
+            crashes: VecDeque::new(),
         }
+    }
+
+    /// From now on messages come late, in any order, more than once, and processes die.
+    pub fn disturb(&mut self, disorder: Disorder) {
+        self.disorder = Some(disorder);
+    }
+
+    /// Processes die at these points; each counts from the one before it.
+    pub fn crash_at(&mut self, points: impl IntoIterator<Item = CrashPoint>) {
+        self.crashes = points.into_iter().collect();
+        self.world.crash_at(self.crashes.pop_front());
     }
 
     /// Takes an event to each function whose rule matches it.
     pub fn deliver(&mut self, envelope: &Value) {
         self.delivered.push(envelope.clone());
         for function in self.routes.functions(envelope) {
-            let message = Message {
-                function,
-                envelope: envelope.clone(),
-                hidden: Duration::ZERO,
-                received: 0,
+            let copies = match &mut self.disorder {
+                Some(disorder) => disorder.copies(),
+                None => vec![Duration::ZERO],
             };
-            self.queue.push_back(message);
+            for hidden in copies {
+                self.queue.push_back(Message {
+                    function: function.clone(),
+                    envelope: envelope.clone(),
+                    hidden,
+                    received: 0,
+                });
+            }
         }
     }
 
@@ -107,11 +128,7 @@ impl Pipeline {
     /// When a message comes back for ever.
     pub fn settle(&mut self) {
         loop {
-            while let Some(at) = self
-                .queue
-                .iter()
-                .position(|message| message.hidden.is_zero())
-            {
+            while let Some(at) = self.next() {
                 self.step(at);
             }
             let events = self.world.run_services();
@@ -123,6 +140,18 @@ impl Pipeline {
                 return;
             }
         }
+    }
+
+    /// A visible message: the first, or any one in disorder.
+    fn next(&mut self) -> Option<usize> {
+        let visible = self.queue.iter().enumerate();
+        let visible = visible.filter(|(_, message)| message.hidden.is_zero());
+        let visible: Vec<usize> = visible.map(|(at, _)| at).collect();
+        let pick = match &mut self.disorder {
+            Some(disorder) if !visible.is_empty() => disorder.pick(visible.len()),
+            _ => 0,
+        };
+        visible.get(pick).copied()
     }
 
     /// Lets time pass until the next hidden message is visible; false when none is.
@@ -148,10 +177,14 @@ impl Pipeline {
             message.function,
             message.envelope
         );
+        if let Some(disorder) = &mut self.disorder {
+            self.world.crash_at(disorder.crash());
+        }
         let answer = Received::from_value(message.envelope.clone())
             .and_then(|received| self.invoke(&message.function, received));
         if self.world.is_dead() {
             self.world.revive();
+            self.world.crash_at(self.crashes.pop_front());
         }
         match answer {
             Ok(Step::Done(decision)) => self.decisions.push((message.function, decision)),

@@ -1,0 +1,167 @@
+//! Stories that begin with an empty environment, and what of the world has to be the same in the end
+//! however they were disturbed.
+
+use memory::Outcome;
+use serde_json::{Value, json};
+
+use crate::{Pipeline, normal, scene};
+
+/// A story.
+pub struct Story {
+    /// What happens, in words.
+    pub name: &'static str,
+    /// What is compared in the end.
+    pub what: What,
+    tell: fn(&mut Pipeline),
+}
+
+impl Story {
+    /// Tells the story in an empty environment that `disturb` has changed.
+    ///
+    /// # Panics
+    /// When a message ends as a dead letter: in no story one does.
+    pub fn tell(&self, disturb: impl FnOnce(&mut Pipeline)) -> Pipeline {
+        let mut pipeline = scene::stage();
+        disturb(&mut pipeline);
+        (self.tell)(&mut pipeline);
+        let dead = &pipeline.dead_letters;
+        assert!(dead.is_empty(), "{}: {dead:?}", self.name);
+        pipeline
+    }
+}
+
+impl What {
+    /// That part of a pipeline's world.
+    pub fn of(self, pipeline: &Pipeline) -> Value {
+        let world = normal(pipeline.world.snapshot().as_json());
+        match self {
+            Self::All => world,
+            Self::MadeAndRunning => {
+                let kinds = [
+                    "training_jobs",
+                    "transform_jobs",
+                    "models",
+                    "packages",
+                    "endpoint_configs",
+                    "endpoints",
+                ];
+                let made: Vec<&Value> = kinds.iter().map(|kind| &world[kind]).collect();
+                let deployment = &world["deployment"];
+                json!({"made": made, "image": deployment["image"], "environment": deployment["environment"], "rollout": deployment["rollout"]})
+            }
+        }
+    }
+}
+
+/// What of the world has to be the same in the end.
+#[derive(Debug, Clone, Copy)]
+pub enum What {
+    /// Everything.
+    All,
+    /// What was made and what runs. Where a model and an image arrive together, either may be what
+    /// the release is caused by, and that is all that differs.
+    MadeAndRunning,
+}
+
+/// The stories.
+pub const STORIES: [Story; 9] = [
+    Story {
+        name: "a first upload",
+        what: What::All,
+        tell: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+    },
+    Story {
+        name: "an upload before its image",
+        what: What::MadeAndRunning,
+        tell: |pipeline| {
+            let upload = scene::upload(pipeline, 500);
+            pipeline.deliver(&upload);
+            pipeline.settle();
+            scene::push_image(pipeline);
+        },
+    },
+    Story {
+        name: "a broken upload",
+        what: What::All,
+        tell: |pipeline| {
+            let broken = scene::csv(500).replace("sales\n", "amount\n");
+            let event = pipeline
+                .world
+                .upload(memory::DATA_BUCKET, "training/broken.csv", broken);
+            pipeline.deliver(&event);
+            pipeline.settle();
+        },
+    },
+    Story {
+        name: "a training that fails",
+        what: What::All,
+        tell: |pipeline| {
+            pipeline.world.script(
+                |subject| subject.starts_with("training "),
+                Outcome::Fails("out of memory".into()),
+            );
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+    },
+    Story {
+        name: "a challenger",
+        what: What::All,
+        tell: |pipeline| {
+            scene::push_image(pipeline);
+            for days in [500, 560] {
+                let upload = scene::upload(pipeline, days);
+                pipeline.deliver(&upload);
+                pipeline.settle();
+            }
+        },
+    },
+    Story {
+        name: "a release that fails",
+        what: What::All,
+        tell: |pipeline| {
+            pipeline.world.script(
+                |subject| subject.starts_with("rollout "),
+                Outcome::Fails("no memory".into()),
+            );
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+    },
+    Story {
+        name: "a weekly check that keeps",
+        what: What::All,
+        tell: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::refuse_a_challenger(pipeline);
+            scene::monday(pipeline);
+        },
+    },
+    Story {
+        name: "a weekly check that trains again",
+        what: What::All,
+        tell: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::refuse_a_challenger(pipeline);
+            pipeline
+                .world
+                .predict_with(|_| true, |row| 1.4 * scene::sales(row));
+            scene::monday(pipeline);
+        },
+    },
+    Story {
+        name: "an override",
+        what: What::All,
+        tell: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::refuse_a_challenger(pipeline);
+            scene::override_refusal(pipeline);
+        },
+    },
+];
