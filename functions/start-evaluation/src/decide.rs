@@ -38,6 +38,11 @@ pub enum Decision {
         /// What is missing.
         reason: String,
     },
+    /// An image was scanned, and no training job waits for one.
+    NothingHeld {
+        /// In words.
+        reason: String,
+    },
     /// The job hasn't ended.
     StillRunning {
         /// Its status.

@@ -150,7 +150,9 @@ where
                 .await?;
         }
         Decision::HeldForImage { .. } => hold(config, ports, training_job).await?,
-        Decision::StillRunning { .. } | Decision::NotForThisFunction { .. } => {}
+        Decision::StillRunning { .. }
+        | Decision::NothingHeld { .. }
+        | Decision::NotForThisFunction { .. } => {}
     }
     Ok(decision)
 }
@@ -235,6 +237,10 @@ where
 {
     let mut read = read_held(config, ports.store).await?;
     let waiting = read.value.training_jobs.clone();
+    if waiting.is_empty() {
+        let reason = "no training job waits for an image".to_owned();
+        return Ok(vec![Decision::NothingHeld { reason }]);
+    }
     let mut decisions = Vec::new();
     for training_job in &waiting {
         let decision = one(config, ports, training_job).await?;
