@@ -1,5 +1,7 @@
 //! What a demonstration or a test does to a cloud and sees of it.
 
+use std::{collections::BTreeMap, path::Path};
+
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use local_wire::{Deliver as _, ImageSpec, Method, S3Object};
@@ -191,6 +193,25 @@ impl Cloud {
     ) -> anyhow::Result<String> {
         let wire = self.wire().at(&self.addresses().ecr);
         image::push(&wire, repository, tags, spec, findings).await
+    }
+
+    /// Pushes the `train` and `serve` that were built into `folder`, tagged for this environment.
+    pub async fn push_built_images(&self, folder: &Path) -> anyhow::Result<()> {
+        let tag = format!("latest-{}", self.place().environment);
+        let images = [
+            ("retail-forecast-train", Some(folder.join("train")), None),
+            ("retail-forecast-infer", None, Some(folder.join("serve"))),
+        ];
+        for (repository, train, serve) in images {
+            let spec = ImageSpec {
+                train,
+                serve,
+                environment: BTreeMap::new(),
+            };
+            self.push_image(repository, &[&tag, "build-1"], &spec, &Findings::new())
+                .await?;
+        }
+        Ok(())
     }
 
     /// Approves a model package, as a person does who looked at it.

@@ -1,6 +1,6 @@
 //! `local-cloud up`: the cloud on this machine, until Ctrl-C.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -23,9 +23,9 @@ enum Command {
         /// Root of the project.
         #[arg(long, default_value = ".")]
         project_root: PathBuf,
-        /// Where the functions' programs are.
-        #[arg(long, default_value = "target/release")]
-        bin_dir: PathBuf,
+        /// Where the programs of the functions and of the model are; beside this one if left out.
+        #[arg(long)]
+        bin_dir: Option<PathBuf>,
         /// Where the cloud keeps its state; a folder that is removed at the end if left out.
         #[arg(long)]
         state_dir: Option<PathBuf>,
@@ -38,7 +38,7 @@ enum Command {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
         .init();
     let Command::Up {
@@ -47,6 +47,13 @@ async fn main() -> anyhow::Result<()> {
         state_dir,
         environment,
     } = Arguments::parse().command;
+    let bin_dir = match bin_dir {
+        Some(bin_dir) => bin_dir,
+        None => std::env::current_exe()?
+            .parent()
+            .context("the program's folder")?
+            .to_owned(),
+    };
     let temporary = tempfile::tempdir().context("a folder for the state")?;
     let state_dir = state_dir.unwrap_or_else(|| temporary.path().to_owned());
     let mut options = Options::new(&project_root, &state_dir, &bin_dir);
@@ -55,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     // A signal while the cloud starts ends what has been started, by dropping it.
     let cloud = tokio::select! {
-        cloud = Cloud::start(options) => cloud?,
+        cloud = start(options, &bin_dir) => cloud?,
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
@@ -66,6 +73,12 @@ async fn main() -> anyhow::Result<()> {
     }
     cloud.stop().await;
     Ok(())
+}
+
+async fn start(options: Options, bin_dir: &Path) -> anyhow::Result<Cloud> {
+    let cloud = Cloud::start(options).await?;
+    cloud.push_built_images(bin_dir).await?;
+    Ok(cloud)
 }
 
 /// Lines that a shell can take over: `export NAME=value`.

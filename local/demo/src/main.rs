@@ -7,17 +7,11 @@ mod scenes;
 mod screen;
 mod tap;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
-use local_cloud::{Cloud, Findings, Options};
-use local_wire::ImageSpec;
+use local_cloud::{Cloud, Options};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -115,7 +109,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     )]);
     let cloud = Cloud::start(options).await?;
     let mut tap = Tap::open(&cloud).await?;
-    push_images(&cloud, &bins).await?;
+    cloud.push_built_images(&bins).await?;
     starting.done(&format!(
         "{} functions, each with its own role, queue and rules",
         cloud.functions().count()
@@ -139,32 +133,6 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     cloud.stop().await;
     Ok(report.passed)
-}
-
-async fn push_images(cloud: &Cloud, bins: &Path) -> anyhow::Result<()> {
-    let tag = format!("latest-{}", cloud.place().environment);
-    let image = |train: bool| ImageSpec {
-        train: train.then(|| bins.join("train")),
-        serve: (!train).then(|| bins.join("serve")),
-        environment: BTreeMap::new(),
-    };
-    cloud
-        .push_image(
-            "retail-forecast-train",
-            &[&tag, "build-1"],
-            &image(true),
-            &Findings::new(),
-        )
-        .await?;
-    cloud
-        .push_image(
-            "retail-forecast-infer",
-            &[&tag, "build-1"],
-            &image(false),
-            &Findings::new(),
-        )
-        .await?;
-    Ok(())
 }
 
 async fn play(cloud: &Cloud, tap: &mut Tap, screen: &Screen, uploads: &Uploads) -> Report {
