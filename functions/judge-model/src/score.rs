@@ -1,18 +1,14 @@
 //! What the two models and the seasonal-naive forecast achieve on the very same held-out rows.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
-
-use dataset::{MetricsAccumulator, Prediction, SeasonalNaive, predictions, rows, with_predictions};
+use dataset::{MetricsAccumulator, SeasonalNaive, with_predictions};
 use domain::{
     Error, Result,
     evaluation::{DatasetManifest, GoldenRow, Metrics, Plan},
-    layout::{Artifacts, Location},
+    layout::Artifacts,
     ports::ObjectStore,
     records,
 };
+use scoring::{Fetched, metrics};
 
 use crate::{decide::Naive, picture::Picture};
 
@@ -136,82 +132,6 @@ fn spread(rows: u64) -> Vec<u64> {
     let count = rows.min(GOLDEN_ROWS);
     let step = |n| n * rows.saturating_sub(1) / count.saturating_sub(1).max(1);
     (0..count).map(step).collect()
-}
-
-fn metrics(gathered: &MetricsAccumulator) -> Result<Option<Metrics>> {
-    let Some(metrics) = gathered.finish() else {
-        return Ok(None);
-    };
-    if !metrics.mse.is_finite() {
-        return Err(Error::permanent(
-            "the mean squared error is beyond what a number can hold: the predictions are of no use",
-        ));
-    }
-    Ok(Some(Metrics {
-        rows: metrics.samples,
-        mse: metrics.mse,
-        rmse: metrics.rmse,
-        mae: metrics.mae,
-        r2_score: metrics.r2_score,
-        accuracy: metrics.accuracy,
-    }))
-}
-
-/// A downloaded object that has to be there.
-struct Fetched {
-    at: Location,
-    file: PathBuf,
-}
-
-impl Fetched {
-    async fn new(
-        store: &impl ObjectStore,
-        at: Location,
-        folder: &Path,
-        name: &str,
-    ) -> Result<Self> {
-        let file = folder.join(name);
-        match store.download(&at, None, &file).await? {
-            Some(()) => Ok(Self { at, file }),
-            None => Err(Error::permanent(format!(
-                "{at} is missing, though what writes it has ended"
-            ))),
-        }
-    }
-
-    fn open(&self) -> Result<File> {
-        File::open(&self.file).map_err(|error| {
-            Error::transient(format!("opening the copy of {}", self.at)).because(error)
-        })
-    }
-
-    fn rows(&self) -> Result<dataset::Rows<File>> {
-        rows(self.open()?).map_err(|error| self.wrong(error))
-    }
-
-    fn predictions(
-        &self,
-    ) -> Result<impl Iterator<Item = std::result::Result<Prediction, dataset::Error>>> {
-        Ok(predictions(self.open()?))
-    }
-
-    fn wrong(&self, error: dataset::Error) -> Error {
-        let what = format!("{}: {error}", self.at);
-        match error {
-            dataset::Error::Read(_) => Error::transient(what).because(error),
-            _ => Error::permanent(what).because(error),
-        }
-    }
-
-    fn must_hold(&self, found: u64, expected: u64) -> Result<()> {
-        if found == expected {
-            return Ok(());
-        }
-        Err(Error::permanent(format!(
-            "{} has {found} rows, and its manifest says {expected}",
-            self.at
-        )))
-    }
 }
 
 #[cfg(test)]
