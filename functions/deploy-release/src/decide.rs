@@ -25,6 +25,13 @@ pub enum Decision {
         /// Since when.
         reason: String,
     },
+    /// This very event made the release the target, and it failed: people were told then.
+    AlreadyFailed {
+        /// Id of the release.
+        release: String,
+        /// How it failed.
+        reason: String,
+    },
     /// Another release is on its way; one at a time.
     Busy {
         /// Which, and until when it is waited for.
@@ -283,6 +290,12 @@ fn against_pointer(
                 release: release.to_owned(),
                 reason: format!("live since {}, caused by {}", target.since, target.cause),
             }),
+            Progress::Failed { reason } if target.caused_at == facts.caused_at => {
+                Some(Decision::AlreadyFailed {
+                    release: release.to_owned(),
+                    reason: reason.clone(),
+                })
+            }
             Progress::Failed { reason } => Some(Decision::Skip {
                 subject: subject.to_owned(),
                 reason: format!("{release} is these very parts, and failed: {reason}"),

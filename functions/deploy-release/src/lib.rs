@@ -146,7 +146,9 @@ where
                 decision,
             });
         }
-        Decision::AlreadyLive { .. } | Decision::NotForThisFunction { .. } => {}
+        Decision::AlreadyLive { .. }
+        | Decision::AlreadyFailed { .. }
+        | Decision::NotForThisFunction { .. } => {}
     }
     Ok(Step::Done(decision))
 }

@@ -159,8 +159,19 @@ fn a_model() {
             .unwrap();
         Facts { pointer, ..facts }
     };
+    let failed_by_this_event = Facts {
+        caused_at: at(150),
+        ..failed_before.clone()
+    };
     let cases = vec![
         ("approved", model(2), live(), "deploy", "is Approved"),
+        (
+            "the event that caused what failed",
+            model(2),
+            failed_by_this_event,
+            "already-failed",
+            "status 503",
+        ),
         (
             "pending",
             Half::Model(package(2, Approval::PendingManualApproval)),
