@@ -85,7 +85,7 @@ fn each_story_ends_the_same_wherever_it_is_stopped() {
     let mut tried = 0;
     for story in &STORIES {
         let told = story.tell(|_| ());
-        let (effects, expected) = (told.world.effects().len(), story.what.of(&told));
+        let (effects, expected) = (story.effects(), story.what.of(&told));
         assert!(effects > 2, "{} has {effects} effects", story.name);
         tried += try_all(crash_points(effects), |point| {
             let seen = story.tell(|pipeline| pipeline.crash_at([point]));
@@ -111,7 +111,7 @@ fn each_story_ends_the_same_when_it_is_stopped_twice() {
     let (mut tried, mut possible) = (0, 0);
     for story in &STORIES {
         let told = story.tell(|_| ());
-        let (effects, expected) = (told.world.effects().len(), story.what.of(&told));
+        let (effects, expected) = (story.effects(), story.what.of(&told));
         let seconds = crash_points(effects);
         let pairs = crash_points(effects)
             .flat_map(|first| seconds.clone().map(move |second| [first, second]));

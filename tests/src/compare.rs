@@ -9,7 +9,10 @@ pub fn normal(world: &Value) -> Value {
         Value::Object(fields) => {
             let mut normal_fields = Map::new();
             for (name, value) in fields {
-                if matches!(name.as_str(), "since" | "caused_at" | "uploaded") {
+                if matches!(
+                    name.as_str(),
+                    "since" | "caused_at" | "judged_at" | "uploaded" | "seconds"
+                ) {
                     continue;
                 }
                 let mut name = subject(name);
@@ -21,7 +24,19 @@ pub fn normal(world: &Value) -> Value {
             Value::Object(normal_fields)
         }
         Value::Array(values) => Value::Array(values.iter().map(normal).collect()),
+        Value::String(text) => Value::String(without_seconds(text)),
         other => other.clone(),
+    }
+}
+
+/// How long a rollback took is told in words too.
+fn without_seconds(text: &str) -> String {
+    match text.split_once(" s after the cause") {
+        Some((before, after)) => {
+            let words = before.trim_end_matches(|c: char| c.is_ascii_digit());
+            format!("{words}some s after the cause{after}")
+        }
+        None => text.to_owned(),
     }
 }
 

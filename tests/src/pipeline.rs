@@ -54,6 +54,7 @@ struct Configs {
     register: register_model::Config,
     deploy: deploy_release::Config,
     verify: verify_release::Config,
+    roll_back: roll_back::Config,
     check: check_model::Config,
     notify: notify::Config,
 }
@@ -76,6 +77,7 @@ impl Pipeline {
             register: register_model::Config::read(&settings("register-model")).unwrap(),
             deploy: deploy_release::Config::read(&settings("deploy-release")).unwrap(),
             verify: verify_release::Config::read(&settings("verify-release")).unwrap(),
+            roll_back: roll_back::Config::read(&settings("roll-back")).unwrap(),
             check: check_model::Config::read(&settings("check-model")).unwrap(),
             notify: notify::Config::read(&settings("notify")).unwrap(),
         };
@@ -128,9 +130,7 @@ impl Pipeline {
     /// When a message comes back for ever.
     pub fn settle(&mut self) {
         loop {
-            while let Some(at) = self.next() {
-                self.step(at);
-            }
+            self.work();
             let events = self.world.run_services();
             let quiet = events.is_empty();
             for event in &events {
@@ -139,6 +139,13 @@ impl Pipeline {
             if quiet && !self.wake() {
                 return;
             }
+        }
+    }
+
+    /// Handles every visible message; no service moves and no time passes.
+    pub fn work(&mut self) {
+        while let Some(at) = self.next() {
+            self.step(at);
         }
     }
 
@@ -206,6 +213,7 @@ impl Pipeline {
     }
 
     /// One invocation of a function, without its queue.
+    #[expect(clippy::too_many_lines, reason = "an arm for each function")]
     pub fn invoke(&self, function: &str, received: Received) -> Result<Step<Value>> {
         let (world, config) = (&self.world, &self.config);
         match function {
@@ -281,6 +289,20 @@ impl Pipeline {
                 };
                 shown(ready(verify_release::handle(
                     &config.verify,
+                    &ports,
+                    received,
+                )))
+            }
+            "roll-back" => {
+                let ports = roll_back::Ports {
+                    store: world,
+                    sagemaker: world,
+                    cluster: world,
+                    bus: world,
+                    clock: world,
+                };
+                shown(ready(roll_back::handle(
+                    &config.roll_back,
                     &ports,
                     received,
                 )))
@@ -368,6 +390,7 @@ fn filled(text: &str) -> String {
         .replace("${model_package_group}", "retail-forecast-models")
         .replace("${infer_repository}", "retail-forecast-infer")
         .replace("${endpoint_name}", "retail-forecast-dev")
+        .replace("${namespace}", "retail-forecast-dev")
         .replace("${account}", ACCOUNT)
         .replace("${region}", REGION);
     // What is left names places that the world in memory doesn't have.

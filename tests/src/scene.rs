@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use domain::{
+    layout::Artifacts,
+    release::{Pointer, Target},
+};
 use jiff::{ToSpan, civil::Date};
-use memory::{DATA_BUCKET, Row, World, demand};
+use memory::{ARTIFACTS_BUCKET, DATA_BUCKET, Row, World, demand};
 use serde_json::Value;
 
 use crate::Pipeline;
@@ -122,4 +126,43 @@ pub fn override_refusal(pipeline: &mut Pipeline) {
         pipeline.deliver(&event);
     }
     pipeline.settle();
+}
+
+/// Pushes another clean image, which is deployed with the live model.
+pub fn push_another_image(pipeline: &mut Pipeline, build: &str) {
+    let events = pipeline.world.push_image(
+        "retail-forecast-infer",
+        &["latest-dev", build],
+        &[("LOW", 2)],
+    );
+    for event in &events {
+        pipeline.deliver(event);
+    }
+    pipeline.settle();
+}
+
+/// CloudWatch's event of an alarm that watches a release's metric, in the state ALARM.
+pub fn alarm(pipeline: &Pipeline, name: &str, release: &str) -> Value {
+    let detail = serde_json::json!({
+        "alarmName": format!("RetailForecast-API-{name}-retail-forecast-dev"),
+        "configuration": {"metrics": [{"metricStat": {"metric": {"dimensions": {"DeploymentId": release}}}}]},
+        "previousState": {"value": "OK"},
+        "state": {"value": "ALARM", "reason": "Threshold Crossed: 3 out of the last 3 datapoints"},
+    });
+    let changed = "CloudWatch Alarm State Change";
+    pipeline
+        .world
+        .envelope("aws.cloudwatch", changed, &[], &detail)
+}
+
+/// The release that the environment converges on.
+///
+/// # Panics
+/// When there is none.
+#[allow(clippy::unwrap_used)]
+pub fn target(pipeline: &Pipeline) -> Target {
+    let at = Artifacts::new(ARTIFACTS_BUCKET).pointer("dev");
+    let pointer = pipeline.world.read_json(&at).unwrap();
+    let pointer: Pointer = serde_json::from_value(pointer).unwrap();
+    pointer.target.unwrap()
 }

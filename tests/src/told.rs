@@ -1,4 +1,4 @@
-//! Stories that begin with an empty environment, and what of the world has to be the same in the end
+//! Stories, and what of the world has to be the same in the end
 //! however they were disturbed.
 
 use memory::Outcome;
@@ -12,21 +12,31 @@ pub struct Story {
     pub name: &'static str,
     /// What is compared in the end.
     pub what: What,
+    /// What came before it, undisturbed.
+    before: fn(&mut Pipeline),
     tell: fn(&mut Pipeline),
 }
 
 impl Story {
-    /// Tells the story in an empty environment that `disturb` has changed.
+    /// Tells the story; `disturb` makes trouble from its beginning on.
     ///
     /// # Panics
     /// When a message ends as a dead letter: in no story one does.
     pub fn tell(&self, disturb: impl FnOnce(&mut Pipeline)) -> Pipeline {
         let mut pipeline = scene::stage();
+        (self.before)(&mut pipeline);
         disturb(&mut pipeline);
         (self.tell)(&mut pipeline);
         let dead = &pipeline.dead_letters;
         assert!(dead.is_empty(), "{}: {dead:?}", self.name);
         pipeline
+    }
+
+    /// How many effects the undisturbed story has.
+    pub fn effects(&self) -> usize {
+        let before = std::cell::Cell::new(0);
+        let told = self.tell(|pipeline| before.set(pipeline.world.effects().len()));
+        told.world.effects().len() - before.get()
     }
 }
 
@@ -58,16 +68,17 @@ impl What {
 pub enum What {
     /// Everything.
     All,
-    /// What was made and what runs. Where a model and an image arrive together, either may be what
-    /// the release is caused by, and that is all that differs.
+    /// What was made and what runs. Where a model and an image arrive together, or two alarms, either
+    /// may be called the cause, and that is all that differs.
     MadeAndRunning,
 }
 
 /// The stories.
-pub const STORIES: [Story; 9] = [
+pub const STORIES: [Story; 12] = [
     Story {
         name: "a first upload",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             scene::push_image(pipeline);
             scene::train_on(pipeline, 500);
@@ -76,6 +87,7 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "an upload before its image",
         what: What::MadeAndRunning,
+        before: |_| (),
         tell: |pipeline| {
             let upload = scene::upload(pipeline, 500);
             pipeline.deliver(&upload);
@@ -86,6 +98,7 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "a broken upload",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             let broken = scene::csv(500).replace("sales\n", "amount\n");
             let event = pipeline
@@ -98,6 +111,7 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "a training that fails",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             pipeline.world.script(
                 |subject| subject.starts_with("training "),
@@ -110,6 +124,7 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "a challenger",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             scene::push_image(pipeline);
             for days in [500, 560] {
@@ -122,6 +137,7 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "a release that fails",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             pipeline.world.script(
                 |subject| subject.starts_with("rollout "),
@@ -134,6 +150,7 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "a weekly check that keeps",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             scene::push_image(pipeline);
             scene::train_on(pipeline, 500);
@@ -144,6 +161,7 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "a weekly check that trains again",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             scene::push_image(pipeline);
             scene::train_on(pipeline, 500);
@@ -157,11 +175,62 @@ pub const STORIES: [Story; 9] = [
     Story {
         name: "an override",
         what: What::All,
+        before: |_| (),
         tell: |pipeline| {
             scene::push_image(pipeline);
             scene::train_on(pipeline, 500);
             scene::refuse_a_challenger(pipeline);
             scene::override_refusal(pipeline);
+        },
+    },
+    Story {
+        name: "two alarms after another image",
+        what: What::MadeAndRunning,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::push_another_image(pipeline, "build-2");
+        },
+        tell: |pipeline| {
+            let release = scene::target(pipeline).release;
+            for name in ["Error-Rate", "Latency"] {
+                let alarm = scene::alarm(pipeline, name, &release);
+                pipeline.deliver(&alarm);
+            }
+            pipeline.settle();
+        },
+    },
+    Story {
+        name: "an alarm after another model",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::train_on(pipeline, 560);
+        },
+        tell: |pipeline| {
+            let release = scene::target(pipeline).release;
+            let alarm = scene::alarm(pipeline, "Error-Rate", &release);
+            pipeline.deliver(&alarm);
+            pipeline.settle();
+        },
+    },
+    Story {
+        name: "a way back that is barred",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::push_another_image(pipeline, "build-2");
+            pipeline
+                .world
+                .edit_deployment(|deployment| deployment.paused = true);
+        },
+        tell: |pipeline| {
+            let release = scene::target(pipeline).release;
+            let alarm = scene::alarm(pipeline, "Error-Rate", &release);
+            pipeline.deliver(&alarm);
+            pipeline.settle();
         },
     },
 ];

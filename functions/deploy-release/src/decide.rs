@@ -1,8 +1,9 @@
 //! Whether an approved model or a scanned image becomes the environment's next release.
 
 use domain::{
-    Error, Result,
+    Error, Result, converge,
     ports::{Approval, Package, Scan, StoredImage},
+    quarantine::Quarantine,
     release::{Image, Manifest, Model, Pointer, Progress, Target},
     rollout::Deployment,
 };
@@ -93,6 +94,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// The environment's pointer.
     pub pointer: Pointer,
+    /// What must not be deployed again.
+    pub quarantine: Quarantine,
     /// The release that a new one builds on.
     pub base: Option<Manifest>,
     /// For an image without a base: the model that waits, or that of a first release that failed.
@@ -118,16 +121,19 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     let subject = subject(half)?;
     let manifest = parts::manifest(config, model, image);
     let release = manifest.id()?;
+    if let Some(entry) = facts.quarantine.forbids(&manifest)? {
+        return Ok(Decision::Skip {
+            subject,
+            reason: format!(
+                "{} is quarantined since {}: {}; a person can lift it",
+                entry.identity, entry.since, entry.reason
+            ),
+        });
+    }
     if let Some(decision) = against_pointer(&release, &subject, facts, config) {
         return Ok(decision);
     }
-    let strangers: Vec<&str> = facts
-        .deployment
-        .image_managers
-        .iter()
-        .map(String::as_str)
-        .filter(|manager| *manager != parts::FIELD_MANAGER && *manager != config.first_manager)
-        .collect();
+    let strangers = converge::strangers(&facts.deployment, &config.first_manager);
     if !strangers.is_empty() {
         return Ok(Decision::Skip {
             subject,
@@ -286,6 +292,7 @@ fn against_pointer(
     if target.release == release {
         return match &target.progress {
             Progress::Deploying => None,
+            Progress::Restoring { .. } => busy(target, facts.now, config),
             Progress::Verified => Some(Decision::AlreadyLive {
                 release: release.to_owned(),
                 reason: format!("live since {}, caused by {}", target.since, target.cause),
@@ -307,13 +314,13 @@ fn against_pointer(
 
 /// One release at a time, unless the one on its way is past every limit that could still end it.
 fn busy(target: &Target, now: Timestamp, config: &Config) -> Option<Decision> {
-    if target.progress != Progress::Deploying {
+    if !target.progress.is_open() {
         return None;
     }
     let seconds = now.as_second() - target.since.as_second();
     let limit = i64::try_from(config.abandoned_after_s).unwrap_or(i64::MAX);
     (seconds < limit).then(|| Decision::Busy {
-        reason: format!("{} is being rolled out since {seconds} s; after {limit} s without a verdict it counts as abandoned", target.release),
+        reason: format!("{} is on its way since {seconds} s; after {limit} s without a verdict it counts as abandoned", target.release),
     })
 }
 

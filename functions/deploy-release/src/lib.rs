@@ -11,7 +11,7 @@ pub mod parts;
 use std::time::Duration;
 
 use domain::{
-    Error, Result, Step,
+    Error, Result, Step, converge,
     layout::Artifacts,
     ports::{
         Bus, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry, Scan, StoredImage,
@@ -241,6 +241,12 @@ where
         caused_at: received.time,
         now: ports.clock.now(),
         pointer: pointer.clone(),
+        quarantine: records::read_versioned(
+            ports.store,
+            &artifacts.quarantine(&config.environment),
+        )
+        .await?
+        .value,
         base,
         waiting_model,
         tagged_image,
@@ -304,11 +310,18 @@ where
     }
     ports
         .sagemaker
-        .ensure_endpoint(&parts::endpoint(config, manifest)?)
+        .ensure_endpoint(&converge::endpoint(
+            &config.endpoint,
+            &config.role_arn,
+            manifest,
+        )?)
         .await?;
     let generation = ports
         .cluster
-        .apply(&parts::patch(release, manifest, reason)?, rollout.take_over)
+        .apply(
+            &converge::deployment(release, manifest, reason)?,
+            rollout.take_over,
+        )
         .await?;
     let started = DeploymentStarted {
         release: release.clone(),

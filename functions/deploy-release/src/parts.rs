@@ -1,17 +1,11 @@
-//! From parts to a release, and from a release to what EKS and SageMaker are given.
-
-use std::collections::BTreeMap;
+//! From parts to a release.
 
 use domain::{
-    Result,
-    ports::{DeploymentPatch, EndpointSpec, Package},
+    ports::Package,
     release::{Image, Manifest, Model, SCHEMA},
 };
 
 use crate::Config;
-
-/// Our name as a Kubernetes field manager. One manager, one way of writing: server-side apply.
-pub const FIELD_MANAGER: &str = "retail-forecast";
 
 /// The model part of a package; the name of the metadata that is missing otherwise.
 pub fn model(package: &Package) -> std::result::Result<Model, &'static str> {
@@ -39,49 +33,6 @@ pub fn manifest(config: &Config, model: Model, image: Image) -> Manifest {
         image,
         configuration: config.configuration.clone(),
     }
-}
-
-/// What the Deployment is given. The pod template carries the model's place and digest, so that
-/// going back to a release takes its model along.
-pub fn patch(release: &str, manifest: &Manifest, reason: &str) -> Result<DeploymentPatch> {
-    let mut environment = manifest.configuration.environment.clone();
-    environment.extend([
-        ("DEPLOYMENT_ID".to_owned(), release.to_owned()),
-        ("MODEL_DIGEST".to_owned(), manifest.model.digest.clone()),
-        ("MODEL_URI".to_owned(), manifest.model.uri.clone()),
-    ]);
-    Ok(DeploymentPatch {
-        image: manifest.image.reference()?,
-        environment,
-        annotations: BTreeMap::from([
-            (
-                "kubernetes.io/change-cause".to_owned(),
-                format!("{release}: {reason}"),
-            ),
-            ("retail-forecast/release".to_owned(), release.to_owned()),
-            (
-                "retail-forecast/model-package".to_owned(),
-                manifest.model.package_arn.clone(),
-            ),
-        ]),
-    })
-}
-
-/// What the SageMaker endpoint is given. The configuration's name is computed from what it serves.
-pub fn endpoint(config: &Config, manifest: &Manifest) -> Result<EndpointSpec> {
-    let configuration = &manifest.configuration;
-    Ok(EndpointSpec {
-        endpoint: config.endpoint.clone(),
-        config: domain::release::endpoint_config(manifest)?,
-        package_arn: manifest.model.package_arn.clone(),
-        role_arn: config.role_arn.clone(),
-        instance_type: configuration.endpoint_instance_type.clone(),
-        instance_count: configuration.endpoint_instance_count,
-        tags: BTreeMap::from([
-            ("Project".to_owned(), "RetailForecast".to_owned()),
-            ("Environment".to_owned(), config.environment.clone()),
-        ]),
-    })
 }
 
 /// Whether a name is a burstable instance type, which SageMaker doesn't autoscale.

@@ -172,11 +172,74 @@ fn message(event: &Announced) -> Option<Message> {
                 .unwrap_or_else(|| "no release".to_owned()),
             lines: vec![event.reason.clone()],
         },
+        Announced::RollbackStarted(_)
+        | Announced::RollbackSucceeded(_)
+        | Announced::RollbackGivenUp(_)
+        | Announced::QuarantineLifted(_) => return of_rollback(event),
         Announced::DatasetValidated(_)
         | Announced::RetrainRequested(_)
         | Announced::OverrideRequested(_)
         | Announced::ModelRegistered(_)
+        | Announced::RollbackRequested(_)
+        | Announced::RollbackFailed(_)
+        | Announced::LiftRequested(_)
         | Announced::DeploymentStarted(_) => return None,
+    };
+    Some(message)
+}
+
+/// What people are told of the way back to what is known good.
+fn of_rollback(event: &Announced) -> Option<Message> {
+    let message = match event {
+        Announced::RollbackStarted(event) => Message {
+            result: "Rollback started",
+            about: event.from.clone(),
+            lines: [
+                format!(
+                    "{} goes back to {} (try {}): {}",
+                    event.from, event.release, event.attempt, event.cause
+                ),
+                format!("Quarantined: {}", event.quarantined),
+            ]
+            .into_iter()
+            .chain(event.differences.iter().map(|difference| {
+                format!(
+                    "- {}: {} instead of {}",
+                    difference.what, difference.bad, difference.good
+                )
+            }))
+            .collect(),
+        },
+        Announced::RollbackSucceeded(event) => Message {
+            result: "Rollback",
+            about: event.from.clone(),
+            lines: std::iter::once(format!(
+                "{} serves again instead of {}, {} s after the cause. Quarantined: {}",
+                event.release, event.from, event.seconds, event.quarantined
+            ))
+            .chain(event.checks.iter().map(|check| format!("- {check}")))
+            .collect(),
+        },
+        Announced::RollbackGivenUp(event) => Message {
+            result: "ROLLBACK FAILED - act now",
+            about: event.from.clone(),
+            lines: vec![
+                format!(
+                    "{} should be rolled back ({}) and isn't: {}",
+                    event.from, event.cause, event.reason
+                ),
+                format!("What to do: {}", event.advice),
+            ],
+        },
+        Announced::QuarantineLifted(event) => Message {
+            result: "Quarantine lifted",
+            about: last(&event.identity),
+            lines: vec![format!(
+                "{} may be deployed again: {} answers for it ({})",
+                event.identity, event.by, event.reason
+            )],
+        },
+        _ => return None,
     };
     Some(message)
 }

@@ -6,12 +6,12 @@ use domain::{
     release::{Manifest, Pointer, Progress, Target},
     rollout::{Deployment, Rollout},
 };
-use events::announced::{ReleaseFailed, ReleaseVerified};
+use events::announced::{ReleaseFailed, ReleaseVerified, RollbackFailed, RollbackSucceeded};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Config;
+use crate::{Config, started::Started};
 
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,6 +27,16 @@ pub enum Decision {
     Failed {
         /// What is announced.
         failed: ReleaseFailed,
+    },
+    /// What was known good serves again, and what it serves was checked.
+    Restored {
+        /// What is announced.
+        restored: RollbackSucceeded,
+    },
+    /// What was known good doesn't serve, or not in time.
+    NotRestored {
+        /// What is announced.
+        failed: RollbackFailed,
     },
     /// A check isn't over.
     NotYet {
@@ -105,39 +115,32 @@ impl Open {
     }
 }
 
-/// The target that a `DeploymentStarted` event speaks of, as long as it has no verdict.
-pub fn target<'a>(release: &str, pointer: &'a Pointer) -> Result<&'a Target, String> {
+/// The target that the event speaks of; otherwise what is the target.
+pub fn target<'a>(started: &Started, pointer: &'a Pointer) -> Result<&'a Target, String> {
     match &pointer.target {
-        Some(target) if target.release == release => Ok(target),
+        Some(target) if target.release == started.release() && started.is_of(target) => Ok(target),
         Some(target) => Err(format!(
-            "the environment's target is {} since {}",
-            target.release, target.since
+            "the environment's target is {} since {}, caused by: {}",
+            target.release, target.since, target.cause
         )),
         None => Err("the environment has no target".to_owned()),
     }
 }
 
 /// The rule: each check in turn, and the first open one decides.
-pub fn decide(target: &Target, facts: &Facts, config: &Config) -> Decision {
-    let release = target.release.clone();
-    let fail = |stage: &str, reason: String| Decision::Failed {
-        failed: ReleaseFailed {
-            release: release.clone(),
-            stage: stage.to_owned(),
-            reason,
-        },
-    };
+pub fn decide(started: &Started, target: &Target, facts: &Facts, config: &Config) -> Decision {
+    let fail = |stage: &str, reason: String| failed(started, stage, reason);
     match &target.progress {
         // A crash came between the pointer and the announcement: announce again.
-        Progress::Verified => return verified(target, facts, config),
+        Progress::Verified => return verified(started, target, facts, config),
         Progress::Failed { reason } => {
             let (stage, reason) = reason.split_once(": ").unwrap_or(("rollout", reason));
             return fail(stage, reason.to_owned());
         }
-        Progress::Deploying => {}
+        Progress::Deploying | Progress::Restoring { .. } => {}
     }
     let elapsed_s = facts.now.as_second() - target.since.as_second();
-    let open = rollout(facts)
+    let open = rollout(target, facts)
         .or_else(|| endpoint(facts, config))
         .map(|open| (open, config.rollout_limit_s))
         .or_else(|| {
@@ -145,7 +148,7 @@ pub fn decide(target: &Target, facts: &Facts, config: &Config) -> Decision {
                 .map(|open| (open, config.rollout_limit_s + config.health_limit_s))
         });
     match open {
-        None => verified(target, facts, config),
+        None => verified(started, target, facts, config),
         Some((open, limit_s)) if open.hopeless || elapsed_s >= limit_s => {
             let over = if open.hopeless {
                 String::new()
@@ -162,7 +165,30 @@ pub fn decide(target: &Target, facts: &Facts, config: &Config) -> Decision {
     }
 }
 
-fn rollout(facts: &Facts) -> Option<Open> {
+fn failed(started: &Started, stage: &str, reason: String) -> Decision {
+    let stage = stage.to_owned();
+    match started {
+        Started::Deployment(started) => Decision::Failed {
+            failed: ReleaseFailed {
+                release: started.release.clone(),
+                stage,
+                reason,
+            },
+        },
+        Started::Rollback(started) => Decision::NotRestored {
+            failed: RollbackFailed {
+                release: started.release.clone(),
+                from: started.from.clone(),
+                attempt: started.attempt,
+                stage,
+                reason,
+                caused_at: started.caused_at,
+            },
+        },
+    }
+}
+
+fn rollout(target: &Target, facts: &Facts) -> Option<Open> {
     let Some(deployment) = &facts.deployment else {
         return Some(Open::hopeless(
             "rollout",
@@ -180,6 +206,14 @@ fn rollout(facts: &Facts) -> Option<Open> {
         return Some(Open::hopeless(
             "rollout",
             format!("the Deployment runs {runs} and not {expected}: somebody else changed it"),
+        ));
+    }
+    let carried = deployment.environment.get("DEPLOYMENT_ID");
+    if carried != Some(&target.release) {
+        let carried = carried.map_or("no release", String::as_str);
+        return Some(Open::hopeless(
+            "rollout",
+            format!("the Deployment carries {carried}: somebody else changed it"),
         ));
     }
     None
@@ -327,7 +361,35 @@ fn reason(body: &Value) -> String {
         .unwrap_or_default()
 }
 
-fn verified(target: &Target, facts: &Facts, config: &Config) -> Decision {
+fn verified(started: &Started, target: &Target, facts: &Facts, config: &Config) -> Decision {
+    let checks = passed(facts, config);
+    match started {
+        Started::Deployment(_) => Decision::Verified {
+            verified: ReleaseVerified {
+                release: target.release.clone(),
+                package_arn: facts.manifest.model.package_arn.clone(),
+                image: facts.manifest.image.reference().unwrap_or_default(),
+                checks,
+            },
+        },
+        Started::Rollback(started) => {
+            let restored_at = target.judged_at.unwrap_or(facts.now);
+            Decision::Restored {
+                restored: RollbackSucceeded {
+                    release: target.release.clone(),
+                    from: started.from.clone(),
+                    seconds: restored_at.as_second() - target.caused_at.as_second(),
+                    checks,
+                    quarantined: started.quarantined.clone(),
+                    caused_at: target.caused_at,
+                },
+            }
+        }
+    }
+}
+
+/// What was checked, with figures.
+fn passed(facts: &Facts, config: &Config) -> Vec<String> {
     let mut checks = vec![];
     if let Some(deployment) = &facts.deployment {
         checks.push(format!(
@@ -356,285 +418,8 @@ fn verified(target: &Target, facts: &Facts, config: &Config) -> Decision {
         )),
         None => checks.push("golden rows: none were kept with this model's evaluation".to_owned()),
     }
-    Decision::Verified {
-        verified: ReleaseVerified {
-            release: target.release.clone(),
-            package_arn: facts.manifest.model.package_arn.clone(),
-            image: facts.manifest.image.reference().unwrap_or_default(),
-            checks,
-        },
-    }
+    checks
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{collections::BTreeMap, time::Duration};
-
-    use domain::release::{Configuration, Image, Model, SCHEMA};
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn config() -> Config {
-        Config {
-            environment: "dev".into(),
-            artifacts_bucket: "a".into(),
-            endpoint: "retail-forecast-dev".into(),
-            rollout_limit_s: 300,
-            health_limit_s: 300,
-            look_again: Duration::from_secs(10),
-            golden_tolerance: 1e-6,
-        }
-    }
-
-    fn ok(body: Value) -> Answer {
-        Answer {
-            status: 200,
-            body,
-            trouble: None,
-        }
-    }
-
-    fn target(progress: Progress) -> Target {
-        Target {
-            release: "release-a".into(),
-            progress,
-            since: at(1000),
-            caused_at: at(999),
-            cause: "test".into(),
-        }
-    }
-
-    /// Everything as it should be, 20 s after the start.
-    fn good() -> Facts {
-        let manifest = Manifest {
-            schema: SCHEMA,
-            environment: "dev".into(),
-            model: Model {
-                package_arn: "arn/1".into(),
-                training_job: "j".into(),
-                dataset: "d".into(),
-                uri: "u".into(),
-                digest: "g".into(),
-            },
-            image: Image {
-                repository: "infer".into(),
-                digest: format!("sha256:{}", "1".repeat(64)),
-            },
-            configuration: Configuration {
-                endpoint_instance_type: "ml.t2.medium".into(),
-                endpoint_instance_count: 1,
-                environment: BTreeMap::new(),
-            },
-        };
-        let row = GoldenRow {
-            store_id: 1,
-            item_id: 2,
-            date: jiff::civil::date(2017, 10, 1),
-            prediction: 40.0,
-        };
-        Facts {
-            now: at(1020),
-            generation: 4,
-            deployment: Some(Deployment {
-                generation: 4,
-                observed_generation: 4,
-                wanted: 2,
-                updated: 2,
-                replicas: 2,
-                available: 2,
-                image: Some(manifest.image.reference().unwrap()),
-                ..Deployment::default()
-            }),
-            endpoint: Some(Endpoint {
-                config: domain::release::endpoint_config(&manifest).unwrap(),
-                status: "InService".into(),
-                failure_reason: None,
-            }),
-            answers: Some(Answers {
-                health: ok(json!({"release": "release-a"})),
-                predict: ok(json!({"prediction": 12.5})),
-                golden: vec![ok(json!({"prediction": 40.000_000_1}))],
-            }),
-            golden: Some(GoldenRows {
-                schema: 1,
-                rows: vec![row],
-            }),
-            manifest,
-        }
-    }
-
-    #[test]
-    #[expect(clippy::too_many_lines, reason = "a table of cases")]
-    fn the_first_open_check_decides() {
-        type Change = fn(&mut Facts);
-        let no_answer = |f: &mut Facts| {
-            f.answers.as_mut().unwrap().health = Answer {
-                status: 0,
-                body: Value::Null,
-                trouble: Some("connection refused".into()),
-            }
-        };
-        let cases: [(&str, Change, &str, &str); 17] = [
-            ("all good", |_| (), "verified", "golden rows"),
-            (
-                "pods missing",
-                |f| f.deployment.as_mut().unwrap().available = 1,
-                "not-yet",
-                "1 of 2 updated pods available",
-            ),
-            (
-                "pods missing, too late",
-                |f| {
-                    f.deployment.as_mut().unwrap().available = 1;
-                    f.now = at(1300);
-                },
-                "failed",
-                "after 300 s",
-            ),
-            (
-                "progress deadline",
-                |f| f.deployment.as_mut().unwrap().deadline_exceeded = true,
-                "failed",
-                "progress deadline",
-            ),
-            (
-                "paused",
-                |f| f.deployment.as_mut().unwrap().paused = true,
-                "failed",
-                "paused",
-            ),
-            (
-                "Deployment deleted",
-                |f| f.deployment = None,
-                "failed",
-                "doesn't exist",
-            ),
-            (
-                "somebody set another image",
-                |f| f.deployment.as_mut().unwrap().image = Some("x".into()),
-                "failed",
-                "somebody else",
-            ),
-            (
-                "endpoint updating",
-                |f| f.endpoint.as_mut().unwrap().status = "Updating".into(),
-                "not-yet",
-                "Updating",
-            ),
-            (
-                "endpoint came back on the old configuration",
-                |f| f.endpoint.as_mut().unwrap().config = "old".into(),
-                "failed",
-                "came back on old",
-            ),
-            (
-                "endpoint failed",
-                |f| f.endpoint.as_mut().unwrap().status = "Failed".into(),
-                "failed",
-                "Failed",
-            ),
-            (
-                "no endpoint",
-                |f| f.endpoint = None,
-                "failed",
-                "doesn't exist",
-            ),
-            ("no answer", no_answer, "not-yet", "connection refused"),
-            (
-                "no answer, within the health limit",
-                |f| {
-                    f.answers.as_mut().unwrap().health.status = 503;
-                    f.now = at(1599);
-                },
-                "not-yet",
-                "503",
-            ),
-            (
-                "no answer, too late",
-                |f| {
-                    f.answers.as_mut().unwrap().health.status = 503;
-                    f.now = at(1600);
-                },
-                "failed",
-                "503",
-            ),
-            (
-                "another release answers",
-                |f| f.answers.as_mut().unwrap().health.body = json!({"release": "release-b"}),
-                "not-yet",
-                "release-b",
-            ),
-            (
-                "no prediction in the answer",
-                |f| f.answers.as_mut().unwrap().predict.body = json!({}),
-                "failed",
-                "without a `prediction`",
-            ),
-            (
-                "another prediction than judged",
-                |f| f.answers.as_mut().unwrap().golden[0].body = json!({"prediction": 40.001}),
-                "failed",
-                "store 1 item 2 on 2017-10-01",
-            ),
-        ];
-        for (name, change, expected, word) in cases {
-            let mut facts = good();
-            change(&mut facts);
-            let decision =
-                serde_json::to_value(decide(&target(Progress::Deploying), &facts, &config()))
-                    .unwrap();
-            assert_eq!(decision["decision"], expected, "{name}: {decision}");
-            assert!(decision.to_string().contains(word), "{name}: {decision}");
-        }
-    }
-
-    #[test]
-    fn a_verdict_that_was_given_is_announced_again_as_it_was() {
-        let mut facts = good();
-        facts.answers = None;
-        assert!(matches!(
-            decide(&target(Progress::Verified), &facts, &config()),
-            Decision::Verified { .. }
-        ));
-        let failed = target(Progress::Failed {
-            reason: "health: after 600 s, the limit being 600 s: status 503".into(),
-        });
-        let Decision::Failed { failed } = decide(&failed, &good(), &config()) else {
-            panic!("expected Failed");
-        };
-        assert_eq!(
-            (failed.stage.as_str(), failed.reason.as_str()),
-            ("health", "after 600 s, the limit being 600 s: status 503")
-        );
-    }
-
-    #[test]
-    fn only_the_target_is_verified() {
-        let pointer = Pointer::empty("dev").aim("release-b", at(1), at(1), "test");
-        assert!(super::target("release-a", &pointer).is_err());
-        assert!(super::target("release-b", &pointer).is_ok());
-        assert!(super::target("release-b", &Pointer::empty("dev")).is_err());
-    }
-
-    #[test]
-    fn not_a_number_is_a_difference() {
-        let golden = GoldenRows {
-            schema: 1,
-            rows: vec![GoldenRow {
-                store_id: 1,
-                item_id: 1,
-                date: jiff::civil::date(2020, 1, 1),
-                prediction: f64::NAN,
-            }],
-        };
-        assert!(
-            golden_rows(&golden, &[ok(json!({"prediction": 1.0}))], 1e-6)
-                .is_some_and(|open| open.hopeless)
-        );
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 //!
 //! In turn: the rollout by kubectl's counts, the SageMaker endpoint on the expected configuration,
 //! `GET /health` for this release, `POST /predict`, and golden rows: what the service answers equals
-//! what the judged model predicted. Each look is short; the message comes back until the limit.
+//! what the judged model predicted. Each look is short; the message comes back until the limit. What a
+//! rollback brings back is proved in the same way, with the seconds since its cause.
 
 pub mod decide;
+pub mod started;
 
 use std::time::Duration;
 
@@ -14,14 +16,17 @@ use domain::{
     layout::Artifacts,
     ports::{Api, Bus, Clock, Cluster, Endpoints, ObjectStore},
     records::{self, Versioned},
-    release::{Manifest, Pointer, Progress},
+    release::{Manifest, Pointer, Target},
     rollout::{Deployment, Rollout},
     settings::Settings,
 };
-use events::{Announced, Event, Received, announced::DeploymentStarted};
+use events::{Announced, Event, Received};
 use serde_json::{Value, json};
 
-use crate::decide::{Answers, Decision, Facts, decide, target};
+use crate::{
+    decide::{Answers, Decision, Facts, decide, target},
+    started::Started,
+};
 
 /// The function's name.
 pub const NAME: &str = "verify-release";
@@ -95,65 +100,53 @@ where
     B: Bus,
     C: Clock,
 {
-    let Event::Announced(Announced::DeploymentStarted(started)) = received.event else {
-        let reason = "only DeploymentStarted leads to a verification".to_owned();
-        return Ok(Step::Done(Decision::NotForThisFunction { reason }));
+    let started = match received.event {
+        Event::Announced(Announced::DeploymentStarted(started)) => Started::Deployment(started),
+        Event::Announced(Announced::RollbackStarted(started)) => Started::Rollback(started),
+        _ => {
+            let reason = "only DeploymentStarted and RollbackStarted lead to a verification";
+            return Ok(Step::Done(Decision::NotForThisFunction {
+                reason: reason.to_owned(),
+            }));
+        }
     };
     let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
-    let target = match target(&started.release, &pointer.value) {
+    let target = match target(&started, &pointer.value) {
         Ok(target) => target.clone(),
         Err(reason) => return Ok(Step::Done(Decision::Superseded { reason })),
     };
     let facts = gather(config, ports, &started).await?;
-    let decision = decide(&target, &facts, config);
-    match &decision {
-        Decision::Verified { verified } => {
-            if target.progress == Progress::Deploying {
-                let next = pointer.value.verified(&target.release, facts.now);
-                settle(
-                    config,
-                    ports.store,
-                    &target.release,
-                    &decision,
-                    &pointer,
-                    next,
-                )
-                .await?;
-            }
-            ports
-                .bus
-                .announce(&Announced::ReleaseVerified(verified.clone()).announcement()?)
-                .await?;
-        }
+    let decision = decide(&started, &target, &facts, config);
+    let (next, announced) = match &decision {
+        Decision::Verified { verified } => (
+            pointer.value.verified(&target.release, facts.now),
+            Announced::ReleaseVerified(verified.clone()),
+        ),
+        Decision::Restored { restored } => (
+            pointer.value.verified(&target.release, facts.now),
+            Announced::RollbackSucceeded(restored.clone()),
+        ),
         Decision::Failed { failed } => {
-            if target.progress == Progress::Deploying {
-                let next = pointer.value.failed(
-                    &target.release,
-                    &format!("{}: {}", failed.stage, failed.reason),
-                );
-                settle(
-                    config,
-                    ports.store,
-                    &target.release,
-                    &decision,
-                    &pointer,
-                    next,
-                )
-                .await?;
-            }
-            ports
-                .bus
-                .announce(&Announced::ReleaseFailed(failed.clone()).announcement()?)
-                .await?;
+            let reason = format!("{}: {}", failed.stage, failed.reason);
+            (
+                pointer.value.failed(&target.release, &reason, facts.now),
+                Announced::ReleaseFailed(failed.clone()),
+            )
         }
+        // Whether it is tried again is `roll-back`'s to say: the way back stays open.
+        Decision::NotRestored { failed } => (None, Announced::RollbackFailed(failed.clone())),
         Decision::NotYet { .. } => {
             return Ok(Step::Wait {
                 after: config.look_again,
                 decision,
             });
         }
-        Decision::Superseded { .. } | Decision::NotForThisFunction { .. } => {}
-    }
+        Decision::Superseded { .. } | Decision::NotForThisFunction { .. } => {
+            return Ok(Step::Done(decision));
+        }
+    };
+    settle(config, ports.store, &target, &decision, &pointer, next).await?;
+    ports.bus.announce(&announced.announcement()?).await?;
     Ok(Step::Done(decision))
 }
 
@@ -161,23 +154,29 @@ where
 async fn settle(
     config: &Config,
     store: &impl ObjectStore,
-    release: &str,
+    target: &Target,
     decision: &Decision,
     read: &Versioned<Pointer>,
     next: Option<Pointer>,
 ) -> Result<()> {
-    let Some(next) = next else {
+    // Judged before: a crash came between the pointer and the announcement.
+    if !target.progress.is_open() {
         return Ok(());
-    };
+    }
     let artifacts = config.artifacts();
-    records::keep_decision(store, &artifacts, NAME, release, decision).await?;
-    records::swap(store, &artifacts.pointer(&config.environment), read, &next).await
+    records::keep_decision(store, &artifacts, NAME, &target.release, decision).await?;
+    match next {
+        Some(next) => {
+            records::swap(store, &artifacts.pointer(&config.environment), read, &next).await
+        }
+        None => Ok(()),
+    }
 }
 
 async fn gather<S, E, K, A, B, C>(
     config: &Config,
     ports: &Ports<'_, S, E, K, A, B, C>,
-    started: &DeploymentStarted,
+    started: &Started,
 ) -> Result<Facts>
 where
     S: ObjectStore,
@@ -187,7 +186,7 @@ where
     C: Clock,
 {
     let artifacts = config.artifacts();
-    let manifest: Manifest = records::manifest(ports.store, &artifacts, &started.release).await?;
+    let manifest: Manifest = records::manifest(ports.store, &artifacts, started.release()).await?;
     let golden: Option<GoldenRows> = records::read(
         ports.store,
         &artifacts.golden_rows(&manifest.model.training_job),
@@ -195,7 +194,7 @@ where
     .await?;
     let deployment = ports.cluster.deployment().await?;
     let answers = match &deployment {
-        Some(deployment) if is_over(deployment, started.generation) => {
+        Some(deployment) if is_over(deployment, started.generation()) => {
             Some(ask(ports.api, golden.as_ref()).await?)
         }
         _ => None,
@@ -203,7 +202,7 @@ where
     Ok(Facts {
         now: ports.clock.now(),
         manifest,
-        generation: started.generation,
+        generation: started.generation(),
         deployment,
         endpoint: ports.endpoints.endpoint(&config.endpoint).await?,
         answers,

@@ -149,6 +149,11 @@ impl Artifacts {
         self.at(format!("environments/{environment}/pointer.json"))
     }
 
+    /// What must not be deployed again; moved by compare-and-swap only.
+    pub fn quarantine(&self, environment: &str) -> Location {
+        self.at(format!("environments/{environment}/quarantine.json"))
+    }
+
     /// Training jobs whose evaluation waits for a first inference image.
     pub fn held_evaluation(&self, environment: &str) -> Location {
         self.at(format!("environments/{environment}/held-evaluation.json"))

@@ -1,12 +1,14 @@
 //! The words of the system: names, releases, judgements, settings, and the ports through which
 //! functions reach the world. No I/O, no AWS, no runtime, and no other crate of ours.
 
+pub mod converge;
 pub mod error;
 pub mod evaluation;
 pub mod layout;
 pub mod names;
 pub mod outcome;
 pub mod ports;
+pub mod quarantine;
 pub mod records;
 pub mod release;
 pub mod rollout;

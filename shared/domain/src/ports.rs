@@ -257,6 +257,8 @@ pub trait Registry {
     async fn register(&self, spec: &PackageSpec) -> Result<String>;
     /// A package by ARN.
     async fn package(&self, arn: &str) -> Result<Option<Package>>;
+    /// Marks a package as Rejected, with the reason. One that is Rejected already keeps its reason.
+    async fn reject(&self, arn: &str, reason: &str) -> Result<Ensured>;
 }
 
 /// An endpoint configuration to make.

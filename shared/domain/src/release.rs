@@ -112,6 +112,13 @@ pub fn endpoint_config(manifest: &Manifest) -> Result<String> {
 pub enum Progress {
     /// Being rolled out or verified.
     Deploying,
+    /// Being brought back in the place of a release that went wrong.
+    Restoring {
+        /// That release.
+        from: String,
+        /// Which try this is, from 1.
+        attempt: u32,
+    },
     /// Serves, and what it serves was checked.
     Verified,
     /// Didn't come up, or answered wrongly.
@@ -119,6 +126,13 @@ pub enum Progress {
         /// Which check failed, with its figures.
         reason: String,
     },
+}
+
+impl Progress {
+    /// Whether the verdict is still to come.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Deploying | Self::Restoring { .. })
+    }
 }
 
 /// The release that an environment converges on.
@@ -135,6 +149,8 @@ pub struct Target {
     pub caused_at: Timestamp,
     /// The event that made it the target, in words.
     pub cause: String,
+    /// When it was verified or failed.
+    pub judged_at: Option<Timestamp>,
 }
 
 /// A verified release, and when it was verified.
@@ -144,9 +160,12 @@ pub struct KnownGood {
     pub release: String,
     /// When it was verified.
     pub since: Timestamp,
-    /// The known-good release before it.
-    pub before: Option<String>,
+    /// The known-good releases before it, the latest first.
+    pub earlier: Vec<String>,
 }
+
+/// How many earlier known-good releases are remembered.
+const EARLIER: usize = 10;
 
 /// A half of a first release that waits for the other half.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +174,17 @@ pub struct Held {
     pub package_arn: String,
     /// Why it is held.
     pub reason: String,
+}
+
+/// When a rollback begins, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// Now.
+    pub now: Timestamp,
+    /// When its cause happened: the seconds to the restored service count from here.
+    pub caused_at: Timestamp,
+    /// The cause in words.
+    pub cause: String,
 }
 
 /// Which release an environment runs.
@@ -182,17 +212,6 @@ impl Pointer {
             known_good: None,
             held: None,
         }
-    }
-
-    /// Whether a release is on its way.
-    pub fn is_deploying(&self) -> bool {
-        matches!(
-            &self.target,
-            Some(Target {
-                progress: Progress::Deploying,
-                ..
-            })
-        )
     }
 
     /// Whether this release is the target.
@@ -227,6 +246,7 @@ impl Pointer {
             since,
             caused_at,
             cause: cause.to_owned(),
+            judged_at: None,
         };
         Self {
             target: Some(target),
@@ -235,20 +255,71 @@ impl Pointer {
         }
     }
 
+    /// Where a rollback from `bad` may go, the best first: what is known good, then what was so before.
+    /// Never `bad` itself, and never merely "the previous release".
+    pub fn refuges(&self, bad: &str) -> Vec<&str> {
+        let good = self.known_good.iter();
+        good.flat_map(|good| std::iter::once(&good.release).chain(&good.earlier))
+            .map(String::as_str)
+            .filter(|release| *release != bad)
+            .collect()
+    }
+
+    /// The pointer on its way back from `bad` to `good`, which is what is known good from now on.
+    #[must_use]
+    pub fn restore(&self, good: &str, bad: &str, attempt: u32, at: Restore) -> Self {
+        let earlier = self
+            .refuges(bad)
+            .into_iter()
+            .skip_while(|release| *release != good)
+            .skip(1)
+            .map(str::to_owned)
+            .collect();
+        let since = match &self.known_good {
+            Some(known) if known.release == good => known.since,
+            _ => at.now,
+        };
+        Self {
+            target: Some(Target {
+                release: good.to_owned(),
+                progress: Progress::Restoring {
+                    from: bad.to_owned(),
+                    attempt,
+                },
+                since: at.now,
+                caused_at: at.caused_at,
+                cause: at.cause,
+                judged_at: None,
+            }),
+            known_good: Some(KnownGood {
+                release: good.to_owned(),
+                since,
+                earlier,
+            }),
+            ..self.clone()
+        }
+    }
+
     /// The pointer after the target was verified; `None` when `release` isn't the target or was judged.
     #[must_use]
     pub fn verified(&self, release: &str, now: Timestamp) -> Option<Self> {
-        let target = self.deploying(release)?;
+        let target = self.open(release)?;
         let known_good = match &self.known_good {
             Some(good) if good.release == release => good.clone(),
-            other => KnownGood {
+            _ => KnownGood {
                 release: release.to_owned(),
                 since: now,
-                before: other.as_ref().map(|good| good.release.clone()),
+                earlier: self
+                    .refuges(release)
+                    .into_iter()
+                    .take(EARLIER)
+                    .map(str::to_owned)
+                    .collect(),
             },
         };
         let target = Target {
             progress: Progress::Verified,
+            judged_at: Some(now),
             ..target.clone()
         };
         Some(Self {
@@ -260,12 +331,13 @@ impl Pointer {
 
     /// The pointer after the target failed; `None` when `release` isn't the target or was judged.
     #[must_use]
-    pub fn failed(&self, release: &str, reason: &str) -> Option<Self> {
-        let target = self.deploying(release)?;
+    pub fn failed(&self, release: &str, reason: &str, now: Timestamp) -> Option<Self> {
+        let target = self.open(release)?;
         let target = Target {
             progress: Progress::Failed {
                 reason: reason.to_owned(),
             },
+            judged_at: Some(now),
             ..target.clone()
         };
         Some(Self {
@@ -274,10 +346,9 @@ impl Pointer {
         })
     }
 
-    fn deploying(&self, release: &str) -> Option<&Target> {
-        self.target
-            .as_ref()
-            .filter(|target| target.release == release && target.progress == Progress::Deploying)
+    fn open(&self, release: &str) -> Option<&Target> {
+        let target = self.target.as_ref();
+        target.filter(|target| target.release == release && target.progress.is_open())
     }
 }
 
@@ -339,14 +410,16 @@ mod tests {
         assert_eq!(empty.base(), None);
 
         let a = empty.aim("release-a", at(1), at(1), "test");
-        assert!(a.is_deploying());
+        assert!(a.target.as_ref().unwrap().progress.is_open());
         assert_eq!(a.base(), None);
         let a = a.verified("release-a", at(2)).unwrap();
         assert_eq!(a.base(), Some("release-a"));
 
         let b = a.aim("release-b", at(3), at(3), "test");
         assert_eq!(b.base(), Some("release-a"));
-        let b = b.failed("release-b", "rollout: 0 of 2 pods").unwrap();
+        let b = b
+            .failed("release-b", "rollout: 0 of 2 pods", at(3))
+            .unwrap();
         assert_eq!(b.base(), Some("release-a"));
         assert_eq!(b.known_good.as_ref().unwrap().release, "release-a");
 
@@ -354,10 +427,43 @@ mod tests {
             .aim("release-c", at(4), at(4), "test")
             .verified("release-c", at(5))
             .unwrap();
-        assert_eq!(
-            c.known_good.as_ref().unwrap().before.as_deref(),
-            Some("release-a")
+        assert_eq!(c.known_good.as_ref().unwrap().earlier, ["release-a"]);
+    }
+
+    #[test]
+    fn the_way_back_goes_to_what_is_known_good_and_never_to_the_previous() {
+        let verified = |pointer: &Pointer, release: &str| {
+            pointer
+                .aim(release, at(1), at(1), "test")
+                .verified(release, at(2))
+                .unwrap()
+        };
+        let restore = |pointer: &Pointer, good: &str, bad: &str| {
+            let why = Restore {
+                now: at(9),
+                caused_at: at(8),
+                cause: "alarm".to_owned(),
+            };
+            pointer.restore(good, bad, 1, why)
+        };
+        // Good A, B that was good until its alarm, C that never was.
+        let b = verified(&verified(&Pointer::empty("dev"), "a"), "b");
+        assert_eq!(b.refuges("b"), ["a"]);
+        let back = restore(&b, "a", "b").verified("a", at(10)).unwrap();
+        assert_eq!(back.known_good.as_ref().unwrap().release, "a");
+        assert!(back.known_good.as_ref().unwrap().earlier.is_empty());
+        let c = back.aim("c", at(11), at(11), "test");
+        assert_eq!(c.refuges("c"), ["a"]);
+        // Nothing to go back to.
+        assert!(
+            verified(&Pointer::empty("dev"), "a")
+                .refuges("a")
+                .is_empty()
         );
+        // Past a refuge that can't be used.
+        let d = verified(&b, "d");
+        assert_eq!(d.refuges("d"), ["b", "a"]);
+        assert_eq!(restore(&d, "a", "d").refuges("d"), ["a"]);
     }
 
     #[test]
@@ -366,6 +472,6 @@ mod tests {
         assert_eq!(pointer.verified("release-b", at(2)), None);
         let verified = pointer.verified("release-a", at(2)).unwrap();
         assert_eq!(verified.verified("release-a", at(3)), None);
-        assert_eq!(verified.failed("release-a", "late"), None);
+        assert_eq!(verified.failed("release-a", "late", at(3)), None);
     }
 }

@@ -7,6 +7,7 @@ use domain::{
     evaluation::{Metrics, Verdict},
     names,
     ports::{Announcement, Approval},
+    quarantine::Difference,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +43,20 @@ pub enum Announced {
     ReleaseFailed(ReleaseFailed),
     /// The weekly check of the live model ended.
     ModelChecked(ModelChecked),
+    /// A person, or a pipeline, asks to go back to what is known good.
+    RollbackRequested(RollbackRequested),
+    /// The environment is on its way back to what is known good.
+    RollbackStarted(RollbackStarted),
+    /// What is known good serves again, and that was checked.
+    RollbackSucceeded(RollbackSucceeded),
+    /// It doesn't serve; it is tried again up to a limit.
+    RollbackFailed(RollbackFailed),
+    /// There is no way back, or it failed for good: a person has to act.
+    RollbackGivenUp(RollbackGivenUp),
+    /// A person asks to let a quarantined part go.
+    LiftRequested(LiftRequested),
+    /// A quarantined part may be deployed again.
+    QuarantineLifted(QuarantineLifted),
 }
 
 /// See [`Announced::DatasetValidated`].
@@ -221,6 +236,112 @@ pub struct ModelChecked {
     pub scheduled: String,
 }
 
+/// See [`Announced::RollbackRequested`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRequested {
+    /// The release to go away from; nothing happens when another one is live. Whatever is live if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Tells this request from others.
+    pub request: String,
+    /// Who asks.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// See [`Announced::RollbackStarted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackStarted {
+    /// The release that is gone back to.
+    pub release: String,
+    /// The release that went wrong.
+    pub from: String,
+    /// The generation of the Deployment that carries the good release.
+    pub generation: i64,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// What spoke: an alarm, a failed check, a person; in words.
+    pub cause: String,
+    /// When it spoke.
+    pub caused_at: jiff::Timestamp,
+    /// In what the releases differ.
+    pub differences: Vec<Difference>,
+    /// What is quarantined.
+    pub quarantined: String,
+}
+
+/// See [`Announced::RollbackSucceeded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackSucceeded {
+    /// The release that serves again.
+    pub release: String,
+    /// The release that went wrong.
+    pub from: String,
+    /// From the cause to the verified service.
+    pub seconds: i64,
+    /// What was checked, with figures.
+    pub checks: Vec<String>,
+    /// What is quarantined.
+    pub quarantined: String,
+    /// When the cause spoke.
+    pub caused_at: jiff::Timestamp,
+}
+
+/// See [`Announced::RollbackFailed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackFailed {
+    /// The release that should serve.
+    pub release: String,
+    /// The release that went wrong.
+    pub from: String,
+    /// Which try failed, from 1.
+    pub attempt: u32,
+    /// `rollout`, `endpoint`, `health`, `predict` or `golden-rows`.
+    pub stage: String,
+    /// Why, in words and numbers.
+    pub reason: String,
+    /// When the cause of the rollback spoke.
+    pub caused_at: jiff::Timestamp,
+}
+
+/// See [`Announced::RollbackGivenUp`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackGivenUp {
+    /// The release that went wrong.
+    pub from: String,
+    /// What asked for the rollback, in words.
+    pub cause: String,
+    /// Why it can't be done.
+    pub reason: String,
+    /// What a person must do.
+    pub advice: String,
+}
+
+/// See [`Announced::LiftRequested`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiftRequested {
+    /// What names the part: package ARN, image by digest, `configuration-…` or `release-…`.
+    pub identity: String,
+    /// Who answers for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// See [`Announced::QuarantineLifted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineLifted {
+    /// What names the part.
+    pub identity: String,
+    /// Who answers for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: jiff::Timestamp,
+}
+
 impl Announced {
     /// What the event is about: the same fact has the same subject.
     fn subject(&self) -> String {
@@ -240,6 +361,17 @@ impl Announced {
                 "{:?} {:?} {}",
                 event.release, event.dataset, event.scheduled
             ),
+            Self::RollbackRequested(event) => format!("{:?} {}", event.release, event.request),
+            Self::RollbackStarted(event) => {
+                format!("{} {} {}", event.from, event.caused_at, event.attempt)
+            }
+            Self::RollbackSucceeded(event) => format!("{} {}", event.from, event.caused_at),
+            Self::RollbackFailed(event) => {
+                format!("{} {} {}", event.from, event.caused_at, event.attempt)
+            }
+            Self::RollbackGivenUp(event) => format!("{} {}", event.from, event.cause),
+            Self::LiftRequested(event) => format!("{} {}", event.identity, event.by),
+            Self::QuarantineLifted(event) => format!("{} {}", event.identity, event.at),
         }
     }
 

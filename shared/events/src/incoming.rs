@@ -118,6 +118,10 @@ pub struct Alarm {
     pub name: String,
     /// `OK`, `ALARM` or `INSUFFICIENT_DATA`.
     pub state: String,
+    /// Why, in CloudWatch's words.
+    pub reason: String,
+    /// The release whose metrics it watches: the dimension `DeploymentId` of its metric, if it has one.
+    pub release: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -350,15 +354,26 @@ fn alarm(value: Value) -> Result<Alarm> {
     struct Detail {
         alarm_name: String,
         state: State,
+        #[serde(default)]
+        configuration: Value,
     }
     #[derive(Deserialize)]
     struct State {
         value: String,
+        #[serde(default)]
+        reason: String,
     }
     let detail: Detail = detail("a CloudWatch alarm event", value)?;
+    let metrics = detail.configuration["metrics"].as_array().into_iter();
+    let mut releases = metrics.flatten().filter_map(|metric| {
+        let dimensions = &metric["metricStat"]["metric"]["dimensions"];
+        dimensions["DeploymentId"].as_str().map(str::to_owned)
+    });
     Ok(Alarm {
         name: detail.alarm_name,
         state: detail.state.value,
+        reason: detail.state.reason,
+        release: releases.next(),
     })
 }
 

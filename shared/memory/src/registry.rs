@@ -179,6 +179,23 @@ impl Registry for World {
             state.package(arn).map(Registered::package)
         })
     }
+
+    async fn reject(&self, arn: &str, reason: &str) -> Result<Ensured> {
+        self.effect("reject", arn, |state| {
+            let package = state.packages.iter_mut().find(|package| package.arn == arn);
+            let package =
+                package.ok_or_else(|| Error::permanent(format!("there is no package {arn}")))?;
+            if package.approval == Approval::Rejected {
+                return Ok((Ensured::AlreadySo, Ensured::AlreadySo));
+            }
+            package.approval = Approval::Rejected;
+            package.approval_description = Some(reason.to_owned());
+            let package = package.clone();
+            let rejected = event(state, &package);
+            state.events.push(rejected);
+            Ok((Ensured::Made, Ensured::Made))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -88,11 +88,12 @@ fn live() -> Facts {
         caused_at: at(200),
         now: at(201),
         pointer,
+        quarantine: Quarantine::default(),
         base: Some(manifest),
         waiting_model: None,
         tagged_image: None,
         deployment: Deployment {
-            image_managers: vec![parts::FIELD_MANAGER.into()],
+            image_managers: vec![converge::FIELD_MANAGER.into()],
             ..Deployment::default()
         },
     }
@@ -155,7 +156,7 @@ fn a_model() {
         let facts = on_its_way(live(), &release(2, 1), 150);
         let pointer = facts
             .pointer
-            .failed(&release(2, 1).id().unwrap(), "health: status 503")
+            .failed(&release(2, 1).id().unwrap(), "health: status 503", at(160))
             .unwrap();
         Facts { pointer, ..facts }
     };
@@ -418,7 +419,7 @@ fn what_is_held_is_in_the_next_target() {
 #[test]
 fn the_pod_template_carries_model_and_release() {
     let manifest = release(2, 1);
-    let patch = parts::patch("release-a", &manifest, "test").unwrap();
+    let patch = converge::deployment("release-a", &manifest, "test").unwrap();
     assert_eq!(patch.environment["MODEL_URI"], manifest.model.uri);
     assert_eq!(patch.environment["MODEL_DIGEST"], "model_digest-2");
     assert_eq!(patch.environment["DEPLOYMENT_ID"], "release-a");

@@ -19,6 +19,8 @@ use crate::failure::failed;
 
 /// Metadata key of the training job that made the model.
 const TRAINING_JOB: &str = "training_job";
+/// Most characters of an approval's description.
+const MAX_DESCRIPTION: usize = 1024;
 /// General-purpose and compute types that a model of a few megabytes needs at most.
 const TRANSFORM_TYPES: [&str; 4] = [
     "ml.m5.large",
@@ -144,6 +146,26 @@ impl Registry for SageMaker {
         let doing = format!("reading the model package {arn}");
         let package = found(answer, &doing, "sagemaker:DescribeModelPackage")?;
         package.map(|package| read(arn, package)).transpose()
+    }
+
+    async fn reject(&self, arn: &str, reason: &str) -> Result<Ensured> {
+        let doing = format!("rejecting the model package {arn}");
+        let package = self
+            .package(arn)
+            .await?
+            .ok_or_else(|| Error::permanent(format!("{doing}: the registry doesn't have it")))?;
+        if package.approval == Approval::Rejected {
+            return Ok(Ensured::AlreadySo);
+        }
+        self.client
+            .update_model_package()
+            .model_package_arn(arn)
+            .model_approval_status(status(Approval::Rejected))
+            .approval_description(reason.chars().take(MAX_DESCRIPTION).collect::<String>())
+            .send()
+            .await
+            .map_err(|error| failed(&doing, "sagemaker:UpdateModelPackage", error))?;
+        Ok(Ensured::Made)
     }
 }
 

@@ -1,0 +1,341 @@
+//! `roll-back`: what speaks against the live release leads back to what is known good.
+//!
+//! An alarm of the live release, a failed verification (rollout, endpoint, health, predictions), or a
+//! person's request. The way back is explicit: the release that the pointer calls known good, never "the
+//! previous one". The pointer moves first, by compare-and-swap, so there is one rollback at a time; then
+//! Deployment and endpoint are given all of the good release (image, model, configuration, annotations;
+//! never replicas), and the part that is to blame is quarantined. Whether it serves is
+//! `verify-release`'s to say; a way back that fails is tried again up to a limit, then a person is told.
+
+pub mod decide;
+mod lift;
+
+use domain::{
+    Result, Step, converge,
+    layout::Artifacts,
+    ports::{Bus, Clock, Cluster, Endpoints, ObjectStore, Registry},
+    quarantine::{Part, Quarantine},
+    records::{self, Versioned},
+    release::{Pointer, Progress, Restore},
+    settings::Settings,
+};
+use events::{
+    Announced, Event, Received,
+    announced::{RollbackGivenUp, RollbackStarted},
+    incoming::Alarm,
+};
+
+use crate::decide::{Decision, Facts, Rollback, Trigger, decide};
+
+/// The function's name.
+pub const NAME: &str = "roll-back";
+
+/// What the function is told by its settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `dev`, `staging` or `prod`.
+    pub environment: String,
+    /// Bucket of releases, pointer and quarantine.
+    pub artifacts_bucket: String,
+    /// Kubernetes namespace, which the alarms' names end in.
+    pub namespace: String,
+    /// SageMaker's execution role.
+    pub role_arn: String,
+    /// Endpoint name.
+    pub endpoint: String,
+    /// Field manager that applied the Deployment's first manifest.
+    pub first_manager: String,
+    /// How long after its verification an alarm still rolls a release back, seconds.
+    pub guard_s: i64,
+    /// How often the way back is tried.
+    pub max_attempts: u32,
+}
+
+impl Config {
+    /// Reads the settings.
+    pub fn read(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            environment: settings.text("ENVIRONMENT")?,
+            artifacts_bucket: settings.text("ARTIFACTS_BUCKET")?,
+            namespace: settings.text("NAMESPACE")?,
+            role_arn: settings.text("EXECUTION_ROLE_ARN")?,
+            endpoint: settings.text("ENDPOINT_NAME")?,
+            first_manager: settings.text("FIRST_FIELD_MANAGER")?,
+            guard_s: settings.parsed("GUARD_S")?,
+            max_attempts: settings.parsed("MAX_ATTEMPTS")?,
+        })
+    }
+
+    fn artifacts(&self) -> Artifacts {
+        Artifacts::new(&self.artifacts_bucket)
+    }
+}
+
+/// The ports that a rollback needs.
+#[derive(Debug)]
+pub struct Ports<'a, S, R, K, B, C> {
+    /// S3.
+    pub store: &'a S,
+    /// SageMaker's registry and endpoints.
+    pub sagemaker: &'a R,
+    /// EKS.
+    pub cluster: &'a K,
+    /// The bus.
+    pub bus: &'a B,
+    /// The clock.
+    pub clock: &'a C,
+}
+
+/// Gathers, decides, applies.
+pub async fn handle<S, R, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, B, C>,
+    received: Received,
+) -> Result<Step<Decision>>
+where
+    S: ObjectStore,
+    R: Registry + Endpoints,
+    K: Cluster,
+    B: Bus,
+    C: Clock,
+{
+    if let Event::Announced(Announced::LiftRequested(request)) = &received.event {
+        return Ok(Step::Done(lift::lift(config, ports, request).await?));
+    }
+    let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
+    let decision = match &received.event {
+        Event::Announced(Announced::RollbackFailed(failed)) => {
+            let facts = gather(config, ports, &pointer.value, Some(&failed.from)).await?;
+            decide::again(failed, &facts, config)?
+        }
+        event => match trigger(config, event, received.time) {
+            Ok(trigger) => {
+                let suspect = decide::suspect(&trigger, &pointer.value);
+                let facts = gather(config, ports, &pointer.value, suspect).await?;
+                decide(&trigger, &facts, config)?
+            }
+            Err(reason) => Decision::NotForThisFunction { reason },
+        },
+    };
+    match &decision {
+        Decision::RollBack(rollback) => go_back(config, ports, rollback, &pointer).await?,
+        Decision::GiveUp {
+            from,
+            cause,
+            reason,
+            advice,
+        } => {
+            give_up(config, ports, from, &decision, &pointer).await?;
+            let given_up = RollbackGivenUp {
+                from: from.clone(),
+                cause: cause.clone(),
+                reason: reason.clone(),
+                advice: advice.clone(),
+            };
+            ports
+                .bus
+                .announce(&Announced::RollbackGivenUp(given_up).announcement()?)
+                .await?;
+        }
+        _ => {}
+    }
+    Ok(Step::Done(decision))
+}
+
+/// What an event says against a release; otherwise why it says nothing.
+fn trigger(
+    config: &Config,
+    event: &Event,
+    at: jiff::Timestamp,
+) -> std::result::Result<Trigger, String> {
+    match event {
+        Event::Alarm(alarm) => {
+            if let Some(reason) = not_ours(config, alarm) {
+                return Err(reason);
+            }
+            if alarm.state != "ALARM" {
+                return Err(format!("{} is {}, and not ALARM", alarm.name, alarm.state));
+            }
+            Ok(Trigger {
+                release: alarm.release.clone(),
+                at,
+                words: format!("alarm {}: {}", alarm.name, alarm.reason),
+                is_alarm: true,
+            })
+        }
+        Event::Announced(Announced::ReleaseFailed(failed)) => Ok(Trigger {
+            release: Some(failed.release.clone()),
+            at,
+            words: format!("failed at {}: {}", failed.stage, failed.reason),
+            is_alarm: false,
+        }),
+        Event::Announced(Announced::RollbackRequested(request)) => Ok(Trigger {
+            release: request.release.clone(),
+            at,
+            words: format!("{} asked: {}", request.by, request.reason),
+            is_alarm: false,
+        }),
+        _ => Err(
+            "only alarms, failed releases and requests lead to a rollback, and requests lift a quarantine".to_owned(),
+        ),
+    }
+}
+
+/// Why an alarm isn't one of this environment's API; `None` when it is.
+fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
+    let namespace = alarm
+        .name
+        .strip_prefix("RetailForecast-API-Error-Rate-")
+        .or_else(|| alarm.name.strip_prefix("RetailForecast-API-Latency-"));
+    let Some(rest) = namespace else {
+        return Some(format!("{} isn't an alarm of the API", alarm.name));
+    };
+    let ours = rest
+        .strip_prefix(config.namespace.as_str())
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("-release-"));
+    (!ours).then(|| {
+        format!(
+            "{} watches another namespace than {}",
+            alarm.name, config.namespace
+        )
+    })
+}
+
+async fn gather<S, R, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, B, C>,
+    pointer: &Pointer,
+    bad: Option<&str>,
+) -> Result<Facts>
+where
+    S: ObjectStore,
+    K: Cluster,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let (mut manifest, mut refuges) = (None, vec![]);
+    if let Some(bad) = bad {
+        manifest = records::read(ports.store, &artifacts.release(bad)).await?;
+        for release in pointer.refuges(bad) {
+            let good = records::manifest(ports.store, &artifacts, release).await?;
+            refuges.push((release.to_owned(), good));
+        }
+    }
+    let quarantine = quarantine(config, ports.store).await?.value;
+    Ok(Facts {
+        now: ports.clock.now(),
+        pointer: pointer.clone(),
+        bad: manifest,
+        refuges,
+        quarantine,
+        deployment: ports.cluster.deployment().await?,
+    })
+}
+
+async fn quarantine(config: &Config, store: &impl ObjectStore) -> Result<Versioned<Quarantine>> {
+    records::read_versioned(store, &config.artifacts().quarantine(&config.environment)).await
+}
+
+/// Reason, pointer, Deployment, endpoint, quarantine, announcement: each is there before the next, and
+/// each may be repeated. The Deployment comes before the endpoint, whose own update may have to end first.
+async fn go_back<S, R, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, B, C>,
+    rollback: &Rollback,
+    pointer: &Versioned<Pointer>,
+) -> Result<()>
+where
+    S: ObjectStore,
+    R: Registry + Endpoints,
+    K: Cluster,
+    B: Bus,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let Rollback {
+        from,
+        release,
+        manifest,
+        reason,
+        attempt,
+        ..
+    } = rollback;
+    if !rollback.resumes {
+        records::keep_decision(ports.store, &artifacts, NAME, from, rollback).await?;
+        let restore = Restore {
+            now: ports.clock.now(),
+            caused_at: rollback.caused_at,
+            cause: reason.clone(),
+        };
+        let next = pointer.value.restore(release, from, *attempt, restore);
+        let at = artifacts.pointer(&config.environment);
+        records::swap(ports.store, &at, pointer, &next).await?;
+    }
+    let cause = format!("rolled back from {from}: {reason}");
+    let generation = ports
+        .cluster
+        .apply(&converge::deployment(release, manifest, &cause)?, false)
+        .await?;
+    let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
+    ports.sagemaker.ensure_endpoint(&endpoint).await?;
+    let guilty = &rollback.guilty;
+    let list = quarantine(config, ports.store).await?;
+    if let Some(longer) = list.value.with(guilty.clone()) {
+        let at = artifacts.quarantine(&config.environment);
+        records::swap(ports.store, &at, &list, &longer).await?;
+    }
+    if guilty.part == Part::Model {
+        let why = format!("quarantined in {}: {}", config.environment, guilty.reason);
+        ports.sagemaker.reject(&guilty.identity, &why).await?;
+    }
+    let started = RollbackStarted {
+        release: release.clone(),
+        from: from.clone(),
+        generation,
+        attempt: *attempt,
+        cause: reason.clone(),
+        caused_at: rollback.caused_at,
+        differences: rollback.differences.clone(),
+        quarantined: guilty.identity.clone(),
+    };
+    ports
+        .bus
+        .announce(&Announced::RollbackStarted(started).announcement()?)
+        .await
+}
+
+/// Keeps the reason, and closes a way back that was open.
+async fn give_up<S, R, K, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, B, C>,
+    from: &str,
+    decision: &Decision,
+    pointer: &Versioned<Pointer>,
+) -> Result<()>
+where
+    S: ObjectStore,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let Decision::GiveUp { reason, .. } = decision else {
+        return Ok(());
+    };
+    records::keep_decision(ports.store, &artifacts, NAME, from, decision).await?;
+    let Some(target) = &pointer.value.target else {
+        return Ok(());
+    };
+    if !matches!(target.progress, Progress::Restoring { .. }) {
+        return Ok(());
+    }
+    match pointer.value.failed(
+        &target.release,
+        &format!("rollback: {reason}"),
+        ports.clock.now(),
+    ) {
+        Some(next) => {
+            let at = artifacts.pointer(&config.environment);
+            records::swap(ports.store, &at, pointer, &next).await
+        }
+        None => Ok(()),
+    }
+}

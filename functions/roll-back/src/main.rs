@@ -1,0 +1,46 @@
+//! Wiring of `roll-back`: settings, clients, the handler.
+
+use aws::{Context, EventBridge, Kubernetes, S3, SageMaker, Sqs, SystemClock, Workload};
+use domain::settings::Settings;
+use roll_back::{Config, NAME, Ports, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> runtime::Exit {
+    run()
+        .await
+        .map_err(|error| runtime::failed_to_start(NAME, &error))?
+}
+
+async fn run() -> domain::Result<runtime::Exit> {
+    let settings = Settings::new(std::env::vars());
+    let config = Config::read(&settings)?;
+    let context = Context::new(&settings)?;
+    let queue = Sqs::new(
+        &context,
+        settings.text("QUEUE_URL")?,
+        settings.text("DLQ_URL")?,
+    );
+    let store = S3::new(&context);
+    let sagemaker = SageMaker::new(&context);
+    let cluster = Kubernetes::new(
+        &context,
+        Workload {
+            cluster: settings.text("CLUSTER_NAME")?,
+            namespace: settings.text("NAMESPACE")?,
+            deployment: settings.text("DEPLOYMENT")?,
+            container: settings.text("CONTAINER")?,
+        },
+    );
+    let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
+    let ports = Ports {
+        store: &store,
+        sagemaker: &sagemaker,
+        cluster: &cluster,
+        bus: &bus,
+        clock: &SystemClock,
+    };
+    Ok(runtime::run(NAME, &queue, async |received| {
+        handle(&config, &ports, received).await
+    })
+    .await)
+}

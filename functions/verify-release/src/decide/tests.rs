@@ -1,0 +1,341 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use domain::release::{Configuration, Image, Model, SCHEMA};
+use serde_json::json;
+
+use events::announced::{DeploymentStarted, RollbackStarted};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn config() -> Config {
+    Config {
+        environment: "dev".into(),
+        artifacts_bucket: "a".into(),
+        endpoint: "retail-forecast-dev".into(),
+        rollout_limit_s: 300,
+        health_limit_s: 300,
+        look_again: Duration::from_secs(10),
+        golden_tolerance: 1e-6,
+    }
+}
+
+fn ok(body: Value) -> Answer {
+    Answer {
+        status: 200,
+        body,
+        trouble: None,
+    }
+}
+
+fn target(progress: Progress) -> Target {
+    Target {
+        release: "release-a".into(),
+        progress,
+        since: at(1000),
+        caused_at: at(999),
+        cause: "test".into(),
+        judged_at: None,
+    }
+}
+
+fn deployed() -> Started {
+    Started::Deployment(DeploymentStarted {
+        release: "release-a".into(),
+        generation: 4,
+        cause: "test".into(),
+    })
+}
+
+fn restored(attempt: u32) -> Started {
+    Started::Rollback(RollbackStarted {
+        release: "release-a".into(),
+        from: "release-b".into(),
+        generation: 4,
+        attempt,
+        cause: "alarm".into(),
+        caused_at: at(999),
+        differences: vec![],
+        quarantined: "image".into(),
+    })
+}
+
+/// Everything as it should be, 20 s after the start.
+fn good() -> Facts {
+    let manifest = Manifest {
+        schema: SCHEMA,
+        environment: "dev".into(),
+        model: Model {
+            package_arn: "arn/1".into(),
+            training_job: "j".into(),
+            dataset: "d".into(),
+            uri: "u".into(),
+            digest: "g".into(),
+        },
+        image: Image {
+            repository: "infer".into(),
+            digest: format!("sha256:{}", "1".repeat(64)),
+        },
+        configuration: Configuration {
+            endpoint_instance_type: "ml.t2.medium".into(),
+            endpoint_instance_count: 1,
+            environment: BTreeMap::new(),
+        },
+    };
+    let row = GoldenRow {
+        store_id: 1,
+        item_id: 2,
+        date: jiff::civil::date(2017, 10, 1),
+        prediction: 40.0,
+    };
+    Facts {
+        now: at(1020),
+        generation: 4,
+        deployment: Some(Deployment {
+            generation: 4,
+            observed_generation: 4,
+            wanted: 2,
+            updated: 2,
+            replicas: 2,
+            available: 2,
+            image: Some(manifest.image.reference().unwrap()),
+            environment: BTreeMap::from([("DEPLOYMENT_ID".into(), "release-a".into())]),
+            ..Deployment::default()
+        }),
+        endpoint: Some(Endpoint {
+            config: domain::release::endpoint_config(&manifest).unwrap(),
+            status: "InService".into(),
+            failure_reason: None,
+        }),
+        answers: Some(Answers {
+            health: ok(json!({"release": "release-a"})),
+            predict: ok(json!({"prediction": 12.5})),
+            golden: vec![ok(json!({"prediction": 40.000_000_1}))],
+        }),
+        golden: Some(GoldenRows {
+            schema: 1,
+            rows: vec![row],
+        }),
+        manifest,
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
+fn the_first_open_check_decides() {
+    type Change = fn(&mut Facts);
+    let no_answer = |f: &mut Facts| {
+        f.answers.as_mut().unwrap().health = Answer {
+            status: 0,
+            body: Value::Null,
+            trouble: Some("connection refused".into()),
+        }
+    };
+    let cases: [(&str, Change, &str, &str); 17] = [
+        ("all good", |_| (), "verified", "golden rows"),
+        (
+            "pods missing",
+            |f| f.deployment.as_mut().unwrap().available = 1,
+            "not-yet",
+            "1 of 2 updated pods available",
+        ),
+        (
+            "pods missing, too late",
+            |f| {
+                f.deployment.as_mut().unwrap().available = 1;
+                f.now = at(1300);
+            },
+            "failed",
+            "after 300 s",
+        ),
+        (
+            "progress deadline",
+            |f| f.deployment.as_mut().unwrap().deadline_exceeded = true,
+            "failed",
+            "progress deadline",
+        ),
+        (
+            "paused",
+            |f| f.deployment.as_mut().unwrap().paused = true,
+            "failed",
+            "paused",
+        ),
+        (
+            "Deployment deleted",
+            |f| f.deployment = None,
+            "failed",
+            "doesn't exist",
+        ),
+        (
+            "somebody set another image",
+            |f| f.deployment.as_mut().unwrap().image = Some("x".into()),
+            "failed",
+            "somebody else",
+        ),
+        (
+            "endpoint updating",
+            |f| f.endpoint.as_mut().unwrap().status = "Updating".into(),
+            "not-yet",
+            "Updating",
+        ),
+        (
+            "endpoint came back on the old configuration",
+            |f| f.endpoint.as_mut().unwrap().config = "old".into(),
+            "failed",
+            "came back on old",
+        ),
+        (
+            "endpoint failed",
+            |f| f.endpoint.as_mut().unwrap().status = "Failed".into(),
+            "failed",
+            "Failed",
+        ),
+        (
+            "no endpoint",
+            |f| f.endpoint = None,
+            "failed",
+            "doesn't exist",
+        ),
+        ("no answer", no_answer, "not-yet", "connection refused"),
+        (
+            "no answer, within the health limit",
+            |f| {
+                f.answers.as_mut().unwrap().health.status = 503;
+                f.now = at(1599);
+            },
+            "not-yet",
+            "503",
+        ),
+        (
+            "no answer, too late",
+            |f| {
+                f.answers.as_mut().unwrap().health.status = 503;
+                f.now = at(1600);
+            },
+            "failed",
+            "503",
+        ),
+        (
+            "another release answers",
+            |f| f.answers.as_mut().unwrap().health.body = json!({"release": "release-b"}),
+            "not-yet",
+            "release-b",
+        ),
+        (
+            "no prediction in the answer",
+            |f| f.answers.as_mut().unwrap().predict.body = json!({}),
+            "failed",
+            "without a `prediction`",
+        ),
+        (
+            "another prediction than judged",
+            |f| f.answers.as_mut().unwrap().golden[0].body = json!({"prediction": 40.001}),
+            "failed",
+            "store 1 item 2 on 2017-10-01",
+        ),
+    ];
+    for (name, change, expected, word) in cases {
+        let mut facts = good();
+        change(&mut facts);
+        let decision = serde_json::to_value(decide(
+            &deployed(),
+            &target(Progress::Deploying),
+            &facts,
+            &config(),
+        ))
+        .unwrap();
+        assert_eq!(decision["decision"], expected, "{name}: {decision}");
+        assert!(decision.to_string().contains(word), "{name}: {decision}");
+    }
+}
+
+#[test]
+fn a_verdict_that_was_given_is_announced_again_as_it_was() {
+    let mut facts = good();
+    facts.answers = None;
+    assert!(matches!(
+        decide(&deployed(), &target(Progress::Verified), &facts, &config()),
+        Decision::Verified { .. }
+    ));
+    let failed = target(Progress::Failed {
+        reason: "health: after 600 s, the limit being 600 s: status 503".into(),
+    });
+    let Decision::Failed { failed } = decide(&deployed(), &failed, &good(), &config()) else {
+        panic!("expected Failed");
+    };
+    assert_eq!(
+        (failed.stage.as_str(), failed.reason.as_str()),
+        ("health", "after 600 s, the limit being 600 s: status 503")
+    );
+}
+
+#[test]
+fn only_the_target_is_verified() {
+    let other = Pointer::empty("dev").aim("release-b", at(1), at(1), "test");
+    let pointer = Pointer::empty("dev").aim("release-a", at(1), at(1), "test");
+    assert!(super::target(&deployed(), &other).is_err());
+    assert!(super::target(&deployed(), &pointer).is_ok());
+    assert!(super::target(&deployed(), &Pointer::empty("dev")).is_err());
+    assert!(super::target(&restored(1), &pointer).is_err());
+}
+
+#[test]
+fn the_way_back_is_proved_with_its_seconds_and_left_open_when_it_fails() {
+    let restoring = |attempt| {
+        target(Progress::Restoring {
+            from: "release-b".into(),
+            attempt,
+        })
+    };
+    let Decision::Restored { restored: done } =
+        decide(&restored(1), &restoring(1), &good(), &config())
+    else {
+        panic!("expected Restored");
+    };
+    assert_eq!((done.seconds, done.from.as_str()), (21, "release-b"));
+    assert!(!done.checks.is_empty());
+
+    let mut facts = good();
+    facts.deployment.as_mut().unwrap().paused = true;
+    let decision = decide(&restored(2), &restoring(2), &facts, &config());
+    let Decision::NotRestored { failed } = decision else {
+        panic!("expected NotRestored");
+    };
+    assert_eq!((failed.attempt, failed.stage.as_str()), (2, "rollout"));
+
+    // Announced again after a crash: the seconds stay what they were.
+    let judged = Target {
+        judged_at: Some(at(1005)),
+        ..target(Progress::Verified)
+    };
+    let Decision::Restored { restored: again } = decide(&restored(1), &judged, &good(), &config())
+    else {
+        panic!("expected Restored");
+    };
+    assert_eq!(again.seconds, 6);
+
+    // A try's verification ends when the next try begins, and a deployment's when a rollback does.
+    assert!(restored(2).is_of(&restoring(2)));
+    assert!(!restored(1).is_of(&restoring(2)));
+    assert!(!deployed().is_of(&restoring(1)));
+}
+
+#[test]
+fn not_a_number_is_a_difference() {
+    let golden = GoldenRows {
+        schema: 1,
+        rows: vec![GoldenRow {
+            store_id: 1,
+            item_id: 1,
+            date: jiff::civil::date(2020, 1, 1),
+            prediction: f64::NAN,
+        }],
+    };
+    assert!(
+        golden_rows(&golden, &[ok(json!({"prediction": 1.0}))], 1e-6)
+            .is_some_and(|open| open.hopeless)
+    );
+}

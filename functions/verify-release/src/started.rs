@@ -1,0 +1,43 @@
+//! What began, and has to be verified.
+
+use domain::release::{Progress, Target};
+use events::announced::{DeploymentStarted, RollbackStarted};
+
+/// What began: a deployment, or the way back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Started {
+    /// A release became the target.
+    Deployment(DeploymentStarted),
+    /// What is known good became the target again.
+    Rollback(RollbackStarted),
+}
+
+impl Started {
+    /// The release that should serve.
+    pub fn release(&self) -> &str {
+        match self {
+            Self::Deployment(started) => &started.release,
+            Self::Rollback(started) => &started.release,
+        }
+    }
+
+    /// The generation of the Deployment that carries it.
+    pub fn generation(&self) -> i64 {
+        match self {
+            Self::Deployment(started) => started.generation,
+            Self::Rollback(started) => started.generation,
+        }
+    }
+
+    /// Whether the pointer's target is still this beginning's.
+    pub fn is_of(&self, target: &Target) -> bool {
+        match (self, &target.progress) {
+            (Self::Deployment(_), Progress::Restoring { .. }) => false,
+            (Self::Deployment(_), _) => true,
+            (Self::Rollback(started), Progress::Restoring { from, attempt }) => {
+                started.from == *from && started.attempt == *attempt
+            }
+            (Self::Rollback(started), _) => started.caused_at == target.caused_at,
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Stories of bad releases: undone by what saw them, and never back by themselves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
+use domain::{
+    layout::Artifacts,
+    ports::Approval,
+    release::{Pointer, Progress},
+};
+use memory::{ARTIFACTS_BUCKET, Outcome};
+use serde_json::{Value, json};
+use stories::{Pipeline, normal, scene};
+
+fn pointer(pipeline: &Pipeline) -> Pointer {
+    let at = Artifacts::new(ARTIFACTS_BUCKET).pointer("dev");
+    serde_json::from_value(pipeline.world.read_json(&at).unwrap()).unwrap()
+}
+
+fn quarantined(pipeline: &Pipeline) -> Vec<String> {
+    let at = Artifacts::new(ARTIFACTS_BUCKET).quarantine("dev");
+    let list = pipeline.world.read_json(&at).unwrap_or_default();
+    let entries = list["entries"].as_array().cloned().unwrap_or_default();
+    let held = entries.iter().filter(|entry| entry["lifted"].is_null());
+    held.map(|entry| entry["part"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn told(pipeline: &Pipeline, word: &str) -> usize {
+    let notices = pipeline.world.notices();
+    notices
+        .iter()
+        .filter(|notice| notice.subject.contains(word))
+        .count()
+}
+
+/// Pointer, Deployment and endpoint agree on a release that was verified.
+fn serves(pipeline: &Pipeline, release: &str) {
+    let target = scene::target(pipeline);
+    assert_eq!(target.release, release, "{}", explain(pipeline));
+    assert_eq!(target.progress, Progress::Verified, "{}", explain(pipeline));
+    assert_eq!(pointer(pipeline).known_good.unwrap().release, release);
+    let world = pipeline.world.snapshot();
+    let deployment = &world.as_json()["deployment"];
+    assert_eq!(deployment["environment"]["DEPLOYMENT_ID"], release);
+    assert_eq!(
+        deployment["annotations"]["retail-forecast/release"],
+        release
+    );
+    assert!(pipeline.dead_letters.is_empty(), "{}", explain(pipeline));
+}
+
+fn explain(pipeline: &Pipeline) -> String {
+    let decisions = pipeline.decisions.iter();
+    let lines = decisions.map(|(function, decision)| format!("{function}: {decision}"));
+    let dead = pipeline.dead_letters.iter();
+    lines
+        .chain(dead.map(|(function, reason)| format!("DEAD {function}: {reason}")))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn deliver(pipeline: &mut Pipeline, event: &Value) {
+    pipeline.deliver(event);
+    pipeline.settle();
+}
+
+/// Release A is good; B, which has another image, is live and verified.
+fn a_then_b() -> (Pipeline, String, String) {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    scene::push_another_image(&mut pipeline, "build-2");
+    let b = scene::target(&pipeline).release;
+    serves(&pipeline, &b);
+    assert_ne!(a, b);
+    (pipeline, a, b)
+}
+
+#[test]
+fn an_alarm_brings_the_good_release_back_and_the_bad_one_stays_away() {
+    let (mut pipeline, a, b) = a_then_b();
+    let image_events: Vec<Value> = pipeline.delivered.clone();
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    assert_eq!(quarantined(&pipeline), ["image"]);
+    assert_eq!(
+        (
+            told(&pipeline, "Rollback started"),
+            told(&pipeline, "Rollback (")
+        ),
+        (1, 1)
+    );
+
+    let before = normal(pipeline.world.snapshot().as_json())["deployment"].clone();
+    for event in image_events.iter().chain([&alarm]) {
+        pipeline.deliver(event);
+    }
+    pipeline.settle();
+    serves(&pipeline, &a);
+    assert_eq!(
+        normal(pipeline.world.snapshot().as_json())["deployment"],
+        before
+    );
+    assert_eq!(
+        (
+            told(&pipeline, "Rollback started"),
+            told(&pipeline, "Rollback (")
+        ),
+        (1, 1)
+    );
+}
+
+#[test]
+fn good_a_bad_b_bad_c_ends_with_a() {
+    let (mut pipeline, a, b) = a_then_b();
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    scene::push_another_image(&mut pipeline, "build-3");
+    let c = scene::target(&pipeline).release;
+    serves(&pipeline, &c);
+    let alarm = scene::alarm(&pipeline, "Latency", &c);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    assert_eq!(quarantined(&pipeline), ["image", "image"]);
+}
+
+#[test]
+fn a_bad_model_is_rejected_and_its_endpoint_goes_back_with_it() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    let endpoint =
+        |pipeline: &Pipeline| pipeline.world.snapshot().as_json()["endpoints"].to_string();
+    let before = endpoint(&pipeline);
+    scene::train_on(&mut pipeline, 560);
+    let b = scene::target(&pipeline).release;
+    assert_ne!(endpoint(&pipeline), before);
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    assert_eq!(endpoint(&pipeline), before);
+    let package = &pipeline.world.packages()[1];
+    assert_eq!(package.approval, Approval::Rejected);
+    let why = package.approval_description.as_deref().unwrap();
+    assert!(why.contains("RetailForecast-API-Error-Rate"), "{why}");
+
+    // Approving it once more is not enough: a person has to lift the quarantine.
+    let approved = pipeline.world.approve(&package.arn.clone()).unwrap();
+    deliver(&mut pipeline, &approved);
+    serves(&pipeline, &a);
+    let lift = json!({"identity": pipeline.world.packages()[1].arn, "by": "ann", "reason": "the database was down", "id": "1"});
+    let lift = pipeline
+        .world
+        .envelope("retail-forecast", "LiftRequested", &[], &lift);
+    deliver(&mut pipeline, &lift);
+    assert_eq!(told(&pipeline, "Quarantine lifted"), 1);
+    assert!(quarantined(&pipeline).is_empty());
+    let approved = pipeline
+        .world
+        .approve(&pipeline.world.packages()[1].arn)
+        .unwrap();
+    deliver(&mut pipeline, &approved);
+    serves(&pipeline, &b);
+}
+
+#[test]
+fn a_release_that_never_came_up_is_undone() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    let good = a.clone();
+    pipeline.world.script(
+        move |subject| subject.starts_with("rollout ") && !subject.ends_with(&good),
+        Outcome::Fails("no memory".into()),
+    );
+    scene::push_another_image(&mut pipeline, "build-2");
+    serves(&pipeline, &a);
+    assert_eq!(
+        (told(&pipeline, "Failure"), told(&pipeline, "Rollback (")),
+        (1, 1)
+    );
+    assert_eq!(quarantined(&pipeline), ["image"]);
+}
+
+#[test]
+fn two_alarms_at_once_make_one_rollback() {
+    let (mut pipeline, a, b) = a_then_b();
+    let errors = scene::alarm(&pipeline, "Error-Rate", &b);
+    let latency = scene::alarm(&pipeline, "Latency", &b);
+    for event in [&errors, &latency, &errors, &latency] {
+        pipeline.deliver(event);
+    }
+    pipeline.settle();
+    serves(&pipeline, &a);
+    assert_eq!(
+        (
+            told(&pipeline, "Rollback started"),
+            told(&pipeline, "Rollback (")
+        ),
+        (1, 1)
+    );
+}
+
+#[test]
+fn an_alarm_wins_over_the_deployment_that_is_on_its_way() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    let events =
+        pipeline
+            .world
+            .push_image("retail-forecast-infer", &["latest-dev", "build-2"], &[]);
+    for event in &events {
+        pipeline.deliver(event);
+    }
+    // The scan's end arrives while nothing else moves; then the alarm, before any verification.
+    for event in pipeline.world.run_services() {
+        pipeline.deliver(&event);
+    }
+    pipeline.work();
+    let b = scene::target(&pipeline);
+    assert_eq!(b.progress, Progress::Deploying, "{}", explain(&pipeline));
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b.release);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    assert_eq!(told(&pipeline, "Success"), 1, "only A was ever a success");
+}
+
+#[test]
+fn what_says_nothing_against_the_live_release_changes_nothing() {
+    let (mut pipeline, a, b) = a_then_b();
+    let ok = {
+        let mut ok = scene::alarm(&pipeline, "Error-Rate", &b);
+        ok["detail"]["state"]["value"] = json!("OK");
+        ok
+    };
+    let other = {
+        let mut other = scene::alarm(&pipeline, "Error-Rate", &b);
+        other["detail"]["alarmName"] = json!("RetailForecast-API-Error-Rate-retail-forecast-prod");
+        other
+    };
+    let gone = scene::alarm(&pipeline, "Error-Rate", &a);
+    let before = normal(pipeline.world.snapshot().as_json());
+    let decided = pipeline.decided("roll-back").len();
+    for event in [ok, other, gone] {
+        deliver(&mut pipeline, &event);
+    }
+    assert_eq!(normal(pipeline.world.snapshot().as_json()), before);
+    assert_eq!(
+        pipeline.decided("roll-back")[decided..],
+        ["not-for-this-function", "not-for-this-function", "not-live"]
+    );
+}
+
+#[test]
+fn without_anything_known_good_people_are_called() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &a);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
+    assert!(quarantined(&pipeline).is_empty());
+}
+
+#[test]
+fn a_paused_deployment_is_tried_to_the_limit_and_then_people_are_called() {
+    let (mut pipeline, a, b) = a_then_b();
+    pipeline
+        .world
+        .edit_deployment(|deployment| deployment.paused = true);
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    let target = scene::target(&pipeline);
+    assert_eq!(target.release, a);
+    assert!(
+        matches!(target.progress, Progress::Failed { .. }),
+        "{target:?}"
+    );
+    assert_eq!(
+        told(&pipeline, "Rollback started"),
+        3,
+        "{}",
+        explain(&pipeline)
+    );
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
+    let notices = pipeline.world.notices();
+    let call = notices
+        .iter()
+        .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
+        .unwrap();
+    assert!(call.body.contains("paused"), "{}", call.body);
+}
+
+#[test]
+fn an_image_that_helm_owns_is_left_to_helm_and_its_name_is_said() {
+    let (mut pipeline, _, b) = a_then_b();
+    pipeline
+        .world
+        .edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
+    let before = pipeline.world.snapshot().as_json()["deployment"].clone();
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    assert_eq!(pipeline.world.snapshot().as_json()["deployment"], before);
+    let notices = pipeline.world.notices();
+    let call = notices
+        .iter()
+        .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
+        .unwrap();
+    assert!(call.body.contains("helm"), "{}", call.body);
+}
+
+#[test]
+fn a_person_may_ask() {
+    let (mut pipeline, a, b) = a_then_b();
+    for (release, request) in [
+        ("release-000000000000", "1"),
+        (b.as_str(), "2"),
+        (b.as_str(), "3"),
+    ] {
+        let detail = json!({"release": release, "request": request, "by": "ann", "reason": "customers complain", "id": request});
+        let event = pipeline
+            .world
+            .envelope("retail-forecast", "RollbackRequested", &[], &detail);
+        deliver(&mut pipeline, &event);
+    }
+    serves(&pipeline, &a);
+    assert_eq!(
+        pipeline.decided("roll-back"),
+        ["not-live", "roll-back", "not-live"]
+    );
+}
