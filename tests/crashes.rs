@@ -39,12 +39,17 @@ fn crash_points(effects: usize) -> impl Iterator<Item = CrashPoint> + Clone {
 }
 
 fn same_end(story: &Story, what: What, expected: &Value, seen: &Pipeline, disturbed: &str) {
-    if what.of(seen) != *expected {
-        let expected = story.tell(|_| ());
-        let differences = seen
-            .world
-            .snapshot()
-            .differences(&expected.world.snapshot());
+    let ended = what.of(seen);
+    if ended != *expected {
+        let lines = |value: &Value| -> Vec<String> {
+            let text = serde_json::to_string_pretty(value).unwrap();
+            text.lines().map(str::to_owned).collect()
+        };
+        let (ended, expected) = (lines(&ended), lines(expected));
+        let only = |one: &[String], other: &[String]| {
+            let only = one.iter().filter(|line| !other.contains(line));
+            only.cloned().collect::<Vec<_>>().join("\n")
+        };
         let done: Vec<String> = seen
             .world
             .effects()
@@ -52,9 +57,10 @@ fn same_end(story: &Story, what: What, expected: &Value, seen: &Pipeline, distur
             .map(ToString::to_string)
             .collect();
         panic!(
-            "{}, {disturbed}:\n{}\neffects:\n{}",
+            "{}, {disturbed}:\nonly now:\n{}\nonly undisturbed:\n{}\neffects:\n{}",
             story.name,
-            differences.join("\n"),
+            only(&ended, &expected),
+            only(&expected, &ended),
             done.join("\n")
         );
     }

@@ -7,23 +7,33 @@ use serde_json::{Map, Value};
 pub fn normal(world: &Value) -> Value {
     match world {
         Value::Object(fields) => {
+            let left_out = ["since", "caused_at", "judged_at", "uploaded", "seconds"];
+            let kept = fields
+                .iter()
+                .filter(|(name, _)| !left_out.contains(&name.as_str()));
+            let mut kept: Vec<(String, Value)> = kept
+                .map(|(name, value)| (subject(name), normal(value)))
+                .collect();
+            kept.sort_by_cached_key(|(name, value)| (name.clone(), value.to_string()));
             let mut normal_fields = Map::new();
-            for (name, value) in fields {
-                if matches!(
-                    name.as_str(),
-                    "since" | "caused_at" | "judged_at" | "uploaded" | "seconds"
-                ) {
-                    continue;
-                }
-                let mut name = subject(name);
+            // A decision taken again after a crash differs in its times only: it is the same.
+            kept.dedup_by(|one, other| one == other && one.0.contains("/decisions/"));
+            for (mut name, value) in kept {
                 while normal_fields.contains_key(&name) {
                     name.push('+');
                 }
-                normal_fields.insert(name, normal(value));
+                normal_fields.insert(name, value);
             }
             Value::Object(normal_fields)
         }
-        Value::Array(values) => Value::Array(values.iter().map(normal).collect()),
+        Value::Array(values) => {
+            // The world sorts what has no order by what is left out here.
+            let mut values: Vec<Value> = values.iter().map(normal).collect();
+            if values.iter().all(Value::is_object) {
+                values.sort_by_cached_key(Value::to_string);
+            }
+            Value::Array(values)
+        }
         Value::String(text) => Value::String(without_seconds(text)),
         other => other.clone(),
     }
@@ -61,7 +71,7 @@ mod tests {
     #[test]
     fn two_decisions_about_one_subject_stay_two() {
         let one = json!({"s3://a/decisions/f/x-0123456789ab.json": {"since": 1, "a": 2}});
-        let two = json!({"s3://a/decisions/f/x-0123456789ab.json": {"a": 2}, "s3://a/decisions/f/x-ba9876543210.json": {"a": 2}});
+        let two = json!({"s3://a/decisions/f/x-0123456789ab.json": {"a": 2}, "s3://a/decisions/f/x-ba9876543210.json": {"a": 3}});
         assert_eq!(normal(&one), json!({"s3://a/decisions/f/x": {"a": 2}}));
         assert_eq!(normal(&two).as_object().unwrap().len(), 2);
     }

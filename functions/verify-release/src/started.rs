@@ -37,6 +37,8 @@ impl Started {
             (Self::Rollback(started), Progress::Restoring { from, attempt }) => {
                 started.from == *from && started.attempt == *attempt
             }
+            // Given up: `roll-back` has said so.
+            (Self::Rollback(_), Progress::Failed { .. }) => false,
             (Self::Rollback(started), _) => started.caused_at == target.caused_at,
         }
     }
