@@ -27,9 +27,15 @@ use crate::{
     catalog::{PODS, SERVICES},
     controller,
     eks::{self, Eks},
-    json::strings,
+    json::{strings, text},
     kubelet::{Kubelet, PodEnvironment},
     proxy::{Ports, Proxy},
+    real::{
+        Client, RealCluster,
+        bridge::{self, Bridge},
+        mirror::Mirror,
+        node::Node,
+    },
     registry::{DeleteOptions, Registry},
     store::Key,
     tls,
@@ -79,8 +85,11 @@ pub struct Running {
     pub ca_pem: String,
     /// `http://127.0.0.1:PORT`, where EKS is called.
     pub eks_url: String,
-    admin_token: String,
-    cluster_name: String,
+    /// Version of the API server, as `DescribeCluster` answers it: `1.36`.
+    pub version: String,
+    kubeconfig: String,
+    /// In a real cluster, the node that runs the pods.
+    node: Option<Arc<Node>>,
     registry: Arc<Registry>,
     ports: watch::Receiver<Ports>,
     tasks: JoinSet<()>,
@@ -92,6 +101,20 @@ pub struct Running {
 ///
 /// When a port is taken, or the certificates can't be made.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
+    run(config, None).await
+}
+
+/// Starts what stands before a real cluster: EKS, the bridge for EKS tokens, and a node for the pods.
+/// The cluster's own administrator goes there directly, so `admin_token` isn't used.
+///
+/// # Errors
+///
+/// As [`start`]; and when the real cluster can't be reached, or refuses the Node.
+pub async fn start_before(config: Config, real: RealCluster) -> anyhow::Result<Running> {
+    run(config, Some(real)).await
+}
+
+async fn run(mut config: Config, real: Option<RealCluster>) -> anyhow::Result<Running> {
     let directory = config.state_dir.join("pods");
     tokio::fs::create_dir_all(&directory)
         .await
@@ -123,7 +146,6 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         http,
     });
     tasks.spawn(kubelet.run());
-    tasks.spawn(controller::run(Arc::clone(&registry)));
     let (sender, ports) = watch::channel(Ports::new());
     let proxy = Proxy {
         registry: Arc::clone(&registry),
@@ -131,23 +153,58 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         ports: sender,
     };
     tasks.spawn(proxy.run());
-    let server = Api {
-        registry: Arc::clone(&registry),
-        authenticator: Authenticator {
-            admin_token: config.admin_token.clone(),
-            tokens: config.tokens,
-            access_entries: config.access_entries,
-        },
-        pods: directory,
+    if real.is_some() {
+        // Nobody but the real cluster's own administrators is one there.
+        config.admin_token.clear();
+    }
+    let authenticator = Authenticator {
+        admin_token: config.admin_token.clone(),
+        tokens: config.tokens,
+        access_entries: config.access_entries,
     };
-    let router = Router::new()
-        .fallback(api::handle)
-        .with_state(Arc::new(server));
+    let (node, version, kubeconfig, router);
+    if let Some(real) = real {
+        let joined = join(&real, &registry, &mut tasks).await;
+        let (client, ours, theirs) =
+            joined.with_context(|| format!("the real cluster at {}", real.endpoint))?;
+        let bridge = Bridge {
+            authenticator,
+            client,
+        };
+        router = Router::new()
+            .fallback(bridge::handle)
+            .with_state(Arc::new(bridge));
+        kubeconfig = write_kubeconfig(
+            &config.cluster_name,
+            &real.endpoint,
+            &real.ca_pem,
+            &real.token,
+        );
+        (node, version) = (Some(ours), theirs);
+    } else {
+        tasks.spawn(controller::run(Arc::clone(&registry)));
+        let server = Api {
+            registry: Arc::clone(&registry),
+            authenticator,
+            pods: directory,
+        };
+        router = Router::new()
+            .fallback(api::handle)
+            .with_state(Arc::new(server));
+        kubeconfig = write_kubeconfig(
+            &config.cluster_name,
+            &api_url,
+            &tls.ca_pem,
+            &config.admin_token,
+        );
+        (node, version) = (None, eks::VERSION.to_owned());
+    }
     tasks.spawn(serve_tls(api, tls.acceptor, router));
     let front = eks::router(Arc::new(Eks {
         region: config.region,
         account: config.account,
-        cluster_name: config.cluster_name.clone(),
+        cluster_name: config.cluster_name,
+        version: version.clone(),
         endpoint: api_url.clone(),
         ca_pem: tls.ca_pem.clone(),
         created: Timestamp::now(),
@@ -158,17 +215,60 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
             tracing::error!(%error, "EKS front stopped");
         }
     });
-    tracing::info!(api_url, eks_url, "cluster runs");
+    tracing::info!(api_url, eks_url, version, "cluster runs");
     Ok(Running {
         api_url,
         ca_pem: tls.ca_pem,
         eks_url,
-        admin_token: config.admin_token,
-        cluster_name: config.cluster_name,
+        version,
+        kubeconfig,
+        node,
         registry,
         ports,
         tasks,
     })
+}
+
+/// Makes this machine a node of a real cluster: its client, the node, the cluster's version.
+async fn join(
+    real: &RealCluster,
+    registry: &Arc<Registry>,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<(Arc<Client>, Arc<Node>, String)> {
+    let client = Arc::new(Client::new(real)?);
+    let version = client.get("/version").await?;
+    // Managed clusters say `27+`.
+    let part = |pointer| text(&version, pointer).trim_end_matches('+').to_owned();
+    let version = format!("{}.{}", part("/major"), part("/minor"));
+    let node = Arc::new(Node::register(Arc::clone(&client), &real.namespace).await?);
+    let mirror = Arc::new(Mirror {
+        client: Arc::clone(&client),
+        registry: Arc::clone(registry),
+        namespace: real.namespace.clone(),
+        node: node.name.clone(),
+    });
+    tasks.spawn(Arc::clone(&node).live());
+    tasks.spawn(Arc::clone(&mirror).services());
+    tasks.spawn(Arc::clone(&mirror).pods());
+    tasks.spawn(mirror.tell());
+    Ok((client, node, version))
+}
+
+/// A kubeconfig for an administrator's token.
+fn write_kubeconfig(name: &str, server: &str, ca_pem: &str, token: &str) -> String {
+    let ca = BASE64_STANDARD.encode(ca_pem);
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "clusters": [{
+            "name": name,
+            "cluster": {"server": server, "certificate-authority-data": ca},
+        }],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
+    })
+    .to_string()
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
@@ -234,20 +334,7 @@ impl Running {
 
     /// A kubeconfig for the admin token: `kubectl --kubeconfig FILE`.
     pub fn kubeconfig(&self) -> String {
-        let (name, ca) = (&self.cluster_name, BASE64_STANDARD.encode(&self.ca_pem));
-        let (server, token) = (&self.api_url, &self.admin_token);
-        serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": name,
-            "clusters": [{
-                "name": name,
-                "cluster": {"server": server, "certificate-authority-data": ca},
-            }],
-            "users": [{"name": "admin", "user": {"token": token}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
-        })
-        .to_string()
+        self.kubeconfig.clone()
     }
 
     /// Stops: pods get `grace` to end, the rest goes at once.
@@ -285,5 +372,8 @@ impl Running {
             tracing::warn!("pods outlived their grace");
         }
         self.tasks.shutdown().await;
+        if let Some(node) = self.node {
+            node.leave().await;
+        }
     }
 }
