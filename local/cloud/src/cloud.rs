@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
+use local_kubernetes::{RealCluster, SCHEDULER};
 use local_wire::Wire;
 use tokio::sync::Mutex;
 
@@ -18,7 +19,7 @@ use crate::{
     drive::Alert,
     emulator::{self, Emulator},
     identity::Identity,
-    manifests,
+    manifests::Manifests,
     names::Place,
     plan::{FunctionPlan, plan},
     refusal::refusals,
@@ -45,6 +46,8 @@ pub struct Options {
     pub account: String,
     /// Variables set otherwise than in `infra/functions.json`, by function.
     pub overrides: BTreeMap<String, BTreeMap<String, String>>,
+    /// A cluster that is run by others, in the place of our own.
+    pub cluster: Option<RealCluster>,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
             region: "ap-southeast-1".to_owned(),
             account: "000000000000".to_owned(),
             overrides: BTreeMap::new(),
+            cluster: None,
         }
     }
 }
@@ -83,6 +87,8 @@ pub struct Cloud {
     pub(crate) functions: BTreeMap<String, FunctionPlan>,
     pub(crate) inbox: Mutex<Vec<Alert>>,
     pub(crate) services: Services,
+    /// What is in a cluster that isn't ours.
+    left: Option<Manifests>,
     addresses: Addresses,
     // Last, so that the services are gone before what they stand on.
     _emulator: Emulator,
@@ -121,7 +127,13 @@ impl Cloud {
         let wire = emulator.wire().clone();
         let reserved = Reserved::take(wire.endpoint()).await?;
         let addresses = reserved.addresses.clone();
+        let real = options.cluster;
+        let namespace = match &real {
+            Some(real) => real.namespace.clone(),
+            None => place.namespace(),
+        };
         let names = place.names(&addresses.service);
+        let names = names.with([("namespace", namespace.clone())]);
         let endpoints = addresses.for_functions();
         let plans = plan(&settings, &place, wire.endpoint(), &names, &endpoints)?;
         refuse(&plans)?;
@@ -131,6 +143,7 @@ impl Cloud {
             identity: Arc::new(Identity::new(wire.clone(), place.clone(), &deployed)),
             router: Arc::new(Router::new(wire.clone())),
             place,
+            namespace,
             wire,
         };
         deploy::foundation(&around.wire, &around.place).await?;
@@ -140,18 +153,25 @@ impl Cloud {
                 .identity
                 .assume_role(&around.place.api_role())
                 .await?;
-            let services = Services::start(&around, reserved, &plans, pods, &state_dir).await?;
+            let is_ours = real.is_none();
+            let services =
+                Services::start(&around, reserved, &plans, pods, &state_dir, real).await?;
             let folder = options.project_root.join("infra/k8s/base");
             let client = services.kubernetes().await?;
-            manifests::apply(&client, &folder, &around.place.namespace()).await?;
-            anyhow::Ok(services)
+            let mut manifests = Manifests::read(client, &around.namespace, &folder)?;
+            if !is_ours {
+                manifests = manifests.passing(SCHEDULER);
+                manifests.remove().await?;
+            }
+            manifests.apply().await?;
+            anyhow::Ok((services, (!is_ours).then_some(manifests)))
         };
         let functions = try_join_all(plans.iter().map(|plan| async {
             let binary = options.bin_dir.join(&plan.key);
             let deployed = deploy::function(&around.wire, plan, &binary).await;
             deployed.with_context(|| format!("deploying {}", plan.key))
         }));
-        let (services, _) = tokio::try_join!(stand_ins, functions)?;
+        let ((services, left), _) = tokio::try_join!(stand_ins, functions)?;
         clock.lap("functions and stand-ins");
         Ok(Self {
             around,
@@ -161,6 +181,7 @@ impl Cloud {
                 .collect(),
             inbox: Mutex::default(),
             services,
+            left,
             addresses,
             _emulator: emulator,
         })
@@ -188,6 +209,12 @@ impl Cloud {
 
     /// Ends everything the cloud started and waits until it is gone.
     pub async fn stop(self) {
+        if let Some(left) = self.left
+            && let Err(error) = left.remove().await
+        {
+            let error = format!("{error:#}");
+            tracing::error!(error, "left in the real cluster; the next run removes it");
+        }
         self.services.stop().await;
     }
 }

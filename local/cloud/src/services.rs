@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Du
 
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use local_kubernetes::{AccessEntry, StsTokens};
+use local_kubernetes::{AccessEntry, RealCluster, StsTokens};
 use local_wire::{Authorize, Credentials, Deliver, Images, Wire};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -28,6 +28,8 @@ const ADMIN_TOKEN: &str = "local-administrator";
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     pub(crate) place: Place,
+    /// Kubernetes namespace of the forecasting API.
+    pub(crate) namespace: String,
     pub(crate) wire: Wire,
     pub(crate) identity: Arc<Identity>,
     pub(crate) router: Arc<Router>,
@@ -74,22 +76,24 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts all of them. `pods` are the credentials of the API's pods.
+    /// Starts all of them. `pods` are the credentials of the API's pods; `real` is a cluster in the
+    /// place of our own.
     pub(crate) async fn start(
         around: &Surroundings,
         reserved: Reserved,
         plans: &[FunctionPlan],
         pods: Credentials,
         state_dir: &Path,
+        real: Option<RealCluster>,
     ) -> anyhow::Result<Self> {
         let authorize: Arc<dyn Authorize> = Arc::clone(&around.identity) as _;
         let deliver: Arc<dyn Deliver> = Arc::clone(&around.router) as _;
         let images: Arc<dyn Images> = Arc::new(Registered::new(around.wire.clone()));
         let place = &around.place;
 
-        let service = format!("{}/{}", place.namespace(), place.service());
-        let account = format!("{}/{}", place.namespace(), place.api_service_account());
-        let cluster = local_kubernetes::start(local_kubernetes::Config {
+        let service = format!("{}/{}", around.namespace, place.service());
+        let account = format!("{}/{}", around.namespace, place.api_service_account());
+        let config = local_kubernetes::Config {
             region: place.region.clone(),
             account: place.account.clone(),
             cluster_name: place.cluster_name(),
@@ -109,9 +113,12 @@ impl Services {
             pod_environment: pod_environment(around),
             service_account_environment: BTreeMap::from([(account, credential_variables(pods))]),
             restart_back_off: RESTART_BACK_OFF,
-        })
-        .await
-        .context("the cluster")?;
+        };
+        let cluster = match real {
+            Some(real) => local_kubernetes::start_before(config, real).await,
+            None => local_kubernetes::start(config).await,
+        };
+        let cluster = cluster.context("the cluster")?;
 
         let mut services = Self {
             stop: watch::Sender::new(false),
@@ -146,6 +153,11 @@ impl Services {
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         Ok(kube::Client::try_from(config)?)
+    }
+
+    /// Version of the cluster.
+    pub(crate) fn kubernetes_version(&self) -> &str {
+        &self.cluster.version
     }
 
     /// A kubeconfig of the cluster's administrator.

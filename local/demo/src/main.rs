@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use local_cloud::{Cloud, Findings, Options};
+use local_cloud::{Cloud, Findings, Options, RealCluster, real};
 use local_wire::ImageSpec;
 use tracing_subscriber::EnvFilter;
 
@@ -113,6 +113,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "verify-release".to_owned(),
         BTreeMap::from([("LOOK_AGAIN_S".to_owned(), "1".to_owned())]),
     )]);
+    options.cluster = real::from_environment()?;
+    let real = options.cluster.clone();
     let cloud = Cloud::start(options).await?;
     let mut tap = Tap::open(&cloud).await?;
     push_images(&cloud, &bins).await?;
@@ -120,8 +122,12 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "{} functions, each with its own role, queue and rules",
         cloud.functions().count()
     ));
+    let settings = settings(&cloud, real.as_ref());
+    if real.is_some() {
+        screen.line(&format!("Note   {settings}"));
+    }
 
-    let report = play(&cloud, &mut tap, &screen, &uploads).await;
+    let report = play(&cloud, &mut tap, &screen, &uploads, settings).await;
     let path = arguments.output.join("report.json");
     report.write(&path)?;
     let verdict = if report.passed {
@@ -139,6 +145,16 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     cloud.stop().await;
     Ok(report.passed)
+}
+
+/// What is otherwise than on AWS, the cluster included.
+fn settings(cloud: &Cloud, real: Option<&RealCluster>) -> String {
+    let Some(real) = real else {
+        return SETTINGS.to_owned();
+    };
+    let (version, endpoint, namespace) =
+        (cloud.kubernetes_version(), &real.endpoint, &real.namespace);
+    format!("{SETTINGS}; Kubernetes {version} at {endpoint}, namespace {namespace}")
 }
 
 async fn push_images(cloud: &Cloud, bins: &Path) -> anyhow::Result<()> {
@@ -167,7 +183,13 @@ async fn push_images(cloud: &Cloud, bins: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn play(cloud: &Cloud, tap: &mut Tap, screen: &Screen, uploads: &Uploads) -> Report {
+async fn play(
+    cloud: &Cloud,
+    tap: &mut Tap,
+    screen: &Screen,
+    uploads: &Uploads,
+    settings: String,
+) -> Report {
     let began = Instant::now();
     let mut scenes = vec![];
     let mut first_scene = vec![];
@@ -214,7 +236,7 @@ async fn play(cloud: &Cloud, tap: &mut Tap, screen: &Screen, uploads: &Uploads) 
     Report {
         schema: 1,
         data: uploads.origin.clone(),
-        settings: SETTINGS.to_owned(),
+        settings,
         passed: scenes.len() == SCENES.len() && scenes.iter().all(|scene| scene.passed),
         seconds: began.elapsed().as_secs_f64(),
         scenes,

@@ -237,9 +237,10 @@ async fn join(
 ) -> anyhow::Result<(Arc<Client>, Arc<Node>, String)> {
     let client = Arc::new(Client::new(real)?);
     let version = client.get("/version").await?;
-    // Managed clusters say `27+`.
-    let part = |pointer| text(&version, pointer).trim_end_matches('+').to_owned();
-    let version = format!("{}.{}", part("/major"), part("/minor"));
+    // `v1.36.4`, with a builder's own words behind it.
+    let version = text(&version, "/gitVersion").trim_start_matches('v');
+    let version: Vec<_> = version.splitn(3, '.').take(2).collect();
+    let version = version.join(".");
     let node = Arc::new(Node::register(Arc::clone(&client), &real.namespace).await?);
     let mirror = Arc::new(Mirror {
         client: Arc::clone(&client),
