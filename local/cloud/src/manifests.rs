@@ -17,7 +17,7 @@ const MANAGER: &str = "retail-forecast-manifests";
 /// Label of all that is applied to a cluster which isn't ours, so that nothing else is removed.
 const PASSING: &str = "local.retail-forecast/passing";
 /// Longest wait until a removed object is gone, its pods included.
-const REMOVAL: Duration = Duration::from_secs(60);
+const REMOVAL: Duration = Duration::from_mins(1);
 
 /// The part of a kustomization that is understood; anything else in it is an error.
 #[derive(Debug, Deserialize)]

@@ -122,9 +122,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "{} functions, each with its own role, queue and rules",
         cloud.functions().count()
     ));
-    let settings = settings(&cloud, real.as_ref());
-    if real.is_some() {
-        screen.line(&format!("Note   {settings}"));
+    let mut settings = SETTINGS.to_owned();
+    if let Some(real) = &real {
+        let cluster = cluster(&cloud, real);
+        screen.line(&format!("Note   {cluster}"));
+        settings = format!("{settings}; {cluster}");
     }
 
     let report = play(&cloud, &mut tap, &screen, &uploads, settings).await;
@@ -147,14 +149,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(report.passed)
 }
 
-/// What is otherwise than on AWS, the cluster included.
-fn settings(cloud: &Cloud, real: Option<&RealCluster>) -> String {
-    let Some(real) = real else {
-        return SETTINGS.to_owned();
-    };
-    let (version, endpoint, namespace) =
-        (cloud.kubernetes_version(), &real.endpoint, &real.namespace);
-    format!("{SETTINGS}; Kubernetes {version} at {endpoint}, namespace {namespace}")
+/// The real cluster, in words.
+fn cluster(cloud: &Cloud, real: &RealCluster) -> String {
+    let (version, namespace) = (cloud.kubernetes_version(), &real.namespace);
+    let endpoint = &real.endpoint;
+    format!("deploys to Kubernetes {version} at {endpoint}, namespace {namespace}")
 }
 
 async fn push_images(cloud: &Cloud, bins: &Path) -> anyhow::Result<()> {

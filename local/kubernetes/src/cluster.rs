@@ -114,7 +114,7 @@ pub async fn start_before(config: Config, real: RealCluster) -> anyhow::Result<R
     run(config, Some(real)).await
 }
 
-async fn run(mut config: Config, real: Option<RealCluster>) -> anyhow::Result<Running> {
+async fn run(config: Config, real: Option<RealCluster>) -> anyhow::Result<Running> {
     let directory = config.state_dir.join("pods");
     tokio::fs::create_dir_all(&directory)
         .await
@@ -125,19 +125,55 @@ async fn run(mut config: Config, real: Option<RealCluster>) -> anyhow::Result<Ru
     let eks = listen(config.eks_port).await?;
     let api_url = format!("https://{}", api.local_addr()?);
     let eks_url = format!("http://{}", eks.local_addr()?);
+    let registry = Arc::new(Registry::new());
+    let mut tasks = JoinSet::new();
+    let mut authenticator = Authenticator {
+        admin_token: config.admin_token,
+        tokens: config.tokens,
+        access_entries: config.access_entries,
+    };
+    let (node, version, kubeconfig, router);
+    if let Some(real) = real {
+        let joined = join(&real, &registry, &mut tasks).await;
+        let (client, ours, theirs) =
+            joined.with_context(|| format!("the real cluster at {}", real.endpoint))?;
+        // Nobody but the real cluster's own administrators is one there.
+        authenticator.admin_token.clear();
+        let bridge = Bridge {
+            authenticator,
+            client,
+        };
+        router = Router::new()
+            .fallback(bridge::handle)
+            .with_state(Arc::new(bridge));
+        let (url, ca, token) = (&real.endpoint, &real.ca_pem, &real.token);
+        kubeconfig = write_kubeconfig(&config.cluster_name, url, ca, token);
+        (node, version) = (Some(ours), theirs);
+    } else {
+        tasks.spawn(controller::run(Arc::clone(&registry)));
+        let (ca, token) = (&tls.ca_pem, &authenticator.admin_token);
+        kubeconfig = write_kubeconfig(&config.cluster_name, &api_url, ca, token);
+        let server = Api {
+            registry: Arc::clone(&registry),
+            authenticator,
+            pods: directory.clone(),
+        };
+        router = Router::new()
+            .fallback(api::handle)
+            .with_state(Arc::new(server));
+        (node, version) = (None, eks::VERSION.to_owned());
+    }
+    tasks.spawn(serve_tls(api, tls.acceptor, router));
     // Probes go to this machine, whatever proxy the surroundings name; and a kept connection would
     // tell of a program that has ended since.
     let http = reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)
         .build()?;
-
-    let registry = Arc::new(Registry::new());
-    let mut tasks = JoinSet::new();
     let kubelet = Arc::new(Kubelet {
         registry: Arc::clone(&registry),
         images: config.images,
-        directory: directory.clone(),
+        directory,
         environment: PodEnvironment {
             common: config.pod_environment,
             by_service_account: config.service_account_environment,
@@ -153,69 +189,21 @@ async fn run(mut config: Config, real: Option<RealCluster>) -> anyhow::Result<Ru
         ports: sender,
     };
     tasks.spawn(proxy.run());
-    if real.is_some() {
-        // Nobody but the real cluster's own administrators is one there.
-        config.admin_token.clear();
-    }
-    let authenticator = Authenticator {
-        admin_token: config.admin_token.clone(),
-        tokens: config.tokens,
-        access_entries: config.access_entries,
-    };
-    let (node, version, kubeconfig, router);
-    if let Some(real) = real {
-        let joined = join(&real, &registry, &mut tasks).await;
-        let (client, ours, theirs) =
-            joined.with_context(|| format!("the real cluster at {}", real.endpoint))?;
-        let bridge = Bridge {
-            authenticator,
-            client,
-        };
-        router = Router::new()
-            .fallback(bridge::handle)
-            .with_state(Arc::new(bridge));
-        kubeconfig = write_kubeconfig(
-            &config.cluster_name,
-            &real.endpoint,
-            &real.ca_pem,
-            &real.token,
-        );
-        (node, version) = (Some(ours), theirs);
-    } else {
-        tasks.spawn(controller::run(Arc::clone(&registry)));
-        let server = Api {
-            registry: Arc::clone(&registry),
-            authenticator,
-            pods: directory,
-        };
-        router = Router::new()
-            .fallback(api::handle)
-            .with_state(Arc::new(server));
-        kubeconfig = write_kubeconfig(
-            &config.cluster_name,
-            &api_url,
-            &tls.ca_pem,
-            &config.admin_token,
-        );
-        (node, version) = (None, eks::VERSION.to_owned());
-    }
-    tasks.spawn(serve_tls(api, tls.acceptor, router));
-    let front = eks::router(Arc::new(Eks {
-        region: config.region,
-        account: config.account,
-        cluster_name: config.cluster_name,
-        version: version.clone(),
-        endpoint: api_url.clone(),
-        ca_pem: tls.ca_pem.clone(),
-        created: Timestamp::now(),
-        authorize: config.authorize,
-    }));
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(eks, front).await {
-            tracing::error!(%error, "EKS front stopped");
-        }
-    });
     tracing::info!(api_url, eks_url, version, "cluster runs");
+    serve_eks(
+        eks,
+        Eks {
+            region: config.region,
+            account: config.account,
+            cluster_name: config.cluster_name,
+            version: version.clone(),
+            endpoint: api_url.clone(),
+            ca_pem: tls.ca_pem.clone(),
+            created: Timestamp::now(),
+            authorize: config.authorize,
+        },
+        &mut tasks,
+    );
     Ok(Running {
         api_url,
         ca_pem: tls.ca_pem,
@@ -227,6 +215,15 @@ async fn run(mut config: Config, real: Option<RealCluster>) -> anyhow::Result<Ru
         ports,
         tasks,
     })
+}
+
+fn serve_eks(listener: TcpListener, eks: Eks, tasks: &mut JoinSet<()>) {
+    let front = eks::router(Arc::new(eks));
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(listener, front).await {
+            tracing::error!(%error, "EKS front stopped");
+        }
+    });
 }
 
 /// Makes this machine a node of a real cluster: its client, the node, the cluster's version.

@@ -182,8 +182,8 @@ impl Mirror {
         loop {
             changes.mark_unchanged();
             let latest = match store.changes_after(version, &PODS, None) {
-                Ok((news, latest)) => {
-                    for ended in news.iter().filter(|one| one.kind == ChangeKind::Deleted) {
+                Ok((since, latest)) => {
+                    for ended in since.iter().filter(|one| one.kind == ChangeKind::Deleted) {
                         told.remove(text(&ended.object, "/metadata/uid"));
                         self.insist(|| self.end(&ended.object)).await;
                     }
@@ -208,10 +208,12 @@ impl Mirror {
 
     /// Tries until it is done, or often enough.
     async fn insist<F: Future<Output = Result<(), Failed>>>(&self, call: impl Fn() -> F) {
-        for left in (0..TRIES).rev() {
+        for tries in 1..=TRIES {
             match call().await {
                 Ok(()) => return,
-                Err(failed) if left == 0 => tracing::error!(%failed, "not told to the cluster"),
+                Err(failed) if tries == TRIES => {
+                    tracing::error!(%failed, "not told to the cluster");
+                }
                 Err(failed) => {
                     tracing::warn!(%failed, "telling the cluster again");
                     tokio::time::sleep(AGAIN).await;
@@ -222,8 +224,8 @@ impl Mirror {
 
     async fn report(&self, pod: &Value, status: &Value) -> Result<(), Failed> {
         let path = self.path(&PODS, &format!("/{}/status", text(pod, "/metadata/name")));
-        let patch = json!({"metadata": {"uid": pod["metadata"]["uid"]}, "status": status});
-        let body = Some((Content::MergePatch, &patch));
+        let news = json!({"metadata": {"uid": pod["metadata"]["uid"]}, "status": status});
+        let body = Some((Content::MergePatch, &news));
         match self.client.call(Method::PATCH, &path, body).await {
             Ok(_) => Ok(()),
             // Gone, or another one has the name.
