@@ -26,6 +26,7 @@ use crate::{
     auth::{AccessEntry, Authenticator, VerifyToken},
     catalog::{PODS, SERVICES},
     controller,
+    defaults::NODE,
     eks::{self, Eks},
     json::{strings, text},
     kubelet::{Kubelet, PodEnvironment},
@@ -132,7 +133,7 @@ async fn run(config: Config, real: Option<RealCluster>) -> anyhow::Result<Runnin
         tokens: config.tokens,
         access_entries: config.access_entries,
     };
-    let (node, version, kubeconfig, router);
+    let (node, name, version, kubeconfig, router);
     if let Some(real) = real {
         let joined = join(&real, &registry, &mut tasks).await;
         let (client, ours, theirs) =
@@ -148,7 +149,7 @@ async fn run(config: Config, real: Option<RealCluster>) -> anyhow::Result<Runnin
             .with_state(Arc::new(bridge));
         let (url, ca, token) = (&real.endpoint, &real.ca_pem, &real.token);
         kubeconfig = write_kubeconfig(&config.cluster_name, url, ca, token);
-        (node, version) = (Some(ours), theirs);
+        (name, node, version) = (ours.name.clone(), Some(ours), theirs);
     } else {
         tasks.spawn(controller::run(Arc::clone(&registry)));
         let (ca, token) = (&tls.ca_pem, &authenticator.admin_token);
@@ -161,7 +162,7 @@ async fn run(config: Config, real: Option<RealCluster>) -> anyhow::Result<Runnin
         router = Router::new()
             .fallback(api::handle)
             .with_state(Arc::new(server));
-        (node, version) = (None, eks::VERSION.to_owned());
+        (name, node, version) = (NODE.to_owned(), None, eks::VERSION.to_owned());
     }
     tasks.spawn(serve_tls(api, tls.acceptor, router));
     // Probes go to this machine, whatever proxy the surroundings name; and a kept connection would
@@ -180,6 +181,7 @@ async fn run(config: Config, real: Option<RealCluster>) -> anyhow::Result<Runnin
         },
         restart_back_off: config.restart_back_off,
         http,
+        node: name,
     });
     tasks.spawn(kubelet.run());
     let (sender, ports) = watch::channel(Ports::new());

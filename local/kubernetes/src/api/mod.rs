@@ -110,7 +110,8 @@ impl Api {
             .authenticator
             .identify(call.header(header::AUTHORIZATION))
             .await
-            .ok_or_else(Status::unauthorized)?;
+            .ok_or_else(Status::unauthorized)?
+            .acting(&call.headers)?;
         if let Some(document) = discovery::document(&call.path) {
             return Ok(answer(StatusCode::OK, &document));
         }

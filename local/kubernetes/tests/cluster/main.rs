@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod before;
 mod rollout;
 mod support;
 mod workload;
