@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
-use local_kubernetes::{RealCluster, SCHEDULER};
+use local_kubernetes::RealCluster;
 use local_wire::Wire;
 use tokio::sync::Mutex;
 
@@ -19,7 +19,6 @@ use crate::{
     drive::Alert,
     emulator::{self, Emulator},
     identity::Identity,
-    manifests::Manifests,
     names::Place,
     plan::{FunctionPlan, plan},
     refusal::refusals,
@@ -87,8 +86,6 @@ pub struct Cloud {
     pub(crate) functions: BTreeMap<String, FunctionPlan>,
     pub(crate) inbox: Mutex<Vec<Alert>>,
     pub(crate) services: Services,
-    /// What is in a cluster that isn't ours.
-    left: Option<Manifests>,
     addresses: Addresses,
     // Last, so that the services are gone before what they stand on.
     _emulator: Emulator,
@@ -153,25 +150,24 @@ impl Cloud {
                 .identity
                 .assume_role(&around.place.api_role())
                 .await?;
-            let is_ours = real.is_none();
-            let services =
+            let mut services =
                 Services::start(&around, reserved, &plans, pods, &state_dir, real).await?;
             let folder = options.project_root.join("infra/k8s/base");
-            let client = services.kubernetes().await?;
-            let mut manifests = Manifests::read(client, &around.namespace, &folder)?;
-            if !is_ours {
-                manifests = manifests.passing(SCHEDULER);
-                manifests.remove().await?;
-            }
-            manifests.apply().await?;
-            anyhow::Ok((services, (!is_ours).then_some(manifests)))
+            let applied = services.apply(&folder, &around.namespace).await;
+            anyhow::Ok((services, applied))
         };
         let functions = try_join_all(plans.iter().map(|plan| async {
             let binary = options.bin_dir.join(&plan.key);
             let deployed = deploy::function(&around.wire, plan, &binary).await;
             deployed.with_context(|| format!("deploying {}", plan.key))
         }));
-        let ((services, left), _) = tokio::try_join!(stand_ins, functions)?;
+        let (stand_ins, functions) = tokio::join!(stand_ins, functions);
+        let (services, applied) = stand_ins?;
+        if let Err(error) = applied.and(functions) {
+            // What is in a cluster that isn't ours doesn't go with this process.
+            services.stop().await;
+            return Err(error);
+        }
         clock.lap("functions and stand-ins");
         Ok(Self {
             around,
@@ -181,7 +177,6 @@ impl Cloud {
                 .collect(),
             inbox: Mutex::default(),
             services,
-            left,
             addresses,
             _emulator: emulator,
         })
@@ -209,12 +204,6 @@ impl Cloud {
 
     /// Ends everything the cloud started and waits until it is gone.
     pub async fn stop(self) {
-        if let Some(left) = self.left
-            && let Err(error) = left.remove().await
-        {
-            let error = format!("{error:#}");
-            tracing::error!(error, "left in the real cluster; the next run removes it");
-        }
         self.services.stop().await;
     }
 }

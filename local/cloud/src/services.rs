@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Du
 
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use local_kubernetes::{AccessEntry, RealCluster, StsTokens};
+use local_kubernetes::{AccessEntry, RealCluster, SCHEDULER, StsTokens};
 use local_wire::{Authorize, Credentials, Deliver, Images, Wire};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     Addresses, emulator::free_ports, front, iam::Policy, identity::Identity, image::Registered,
-    names::Place, plan::FunctionPlan, registry::Registry, router::Router,
+    manifests::Manifests, names::Place, plan::FunctionPlan, registry::Registry, router::Router,
 };
 
 /// Group of the functions' roles inside the cluster, as their access entries say.
@@ -73,6 +73,10 @@ pub(crate) struct Services {
     stop: watch::Sender<bool>,
     servers: JoinSet<()>,
     cluster: local_kubernetes::Running,
+    /// Whether the cluster is run by others.
+    is_real: bool,
+    /// What is in such a cluster, and goes when the services stop.
+    left: Option<Manifests>,
 }
 
 impl Services {
@@ -114,6 +118,7 @@ impl Services {
             service_account_environment: BTreeMap::from([(account, credential_variables(pods))]),
             restart_back_off: RESTART_BACK_OFF,
         };
+        let is_real = real.is_some();
         let cluster = match real {
             Some(real) => local_kubernetes::start_before(config, real).await,
             None => local_kubernetes::start(config).await,
@@ -124,6 +129,8 @@ impl Services {
             stop: watch::Sender::new(false),
             servers: JoinSet::new(),
             cluster,
+            is_real,
+            left: None,
         };
         let registry = Registry::new(
             around.wire.clone(),
@@ -147,6 +154,17 @@ impl Services {
         Ok(services)
     }
 
+    /// Applies the manifests of `folder`.
+    pub(crate) async fn apply(&mut self, folder: &Path, namespace: &str) -> anyhow::Result<()> {
+        let manifests = Manifests::read(self.kubernetes().await?, namespace, folder)?;
+        if !self.is_real {
+            return manifests.apply().await;
+        }
+        let manifests = manifests.passing(SCHEDULER);
+        manifests.remove().await?;
+        self.left.insert(manifests).apply().await
+    }
+
     /// A client of the cluster that may do everything.
     pub(crate) async fn kubernetes(&self) -> anyhow::Result<kube::Client> {
         let kubeconfig = Kubeconfig::from_yaml(&self.cluster.kubeconfig())?;
@@ -167,6 +185,12 @@ impl Services {
 
     /// Ends them and waits until they are gone.
     pub(crate) async fn stop(mut self) {
+        if let Some(left) = self.left
+            && let Err(error) = left.remove().await
+        {
+            let error = format!("{error:#}");
+            tracing::error!(error, "left in the real cluster; the next run removes it");
+        }
         self.stop.send_replace(true);
         let ended = async { while self.servers.join_next().await.is_some() {} };
         let ended = tokio::time::timeout(STOP_LIMIT, ended);
