@@ -60,6 +60,20 @@ test: build $(VENV)/.installed ## Every test, the end-to-end stories included
 prove: prerequisites ## All that `make test` tries a share of: pairs of crashes, disorders (SEED=n for others)
 	PROVE=1 $(CARGO) test --release --locked --workspace --test crashes -- --nocapture
 
+.PHONY: test-cluster
+test-cluster: ## The end-to-end tests against a real cluster (K8S_ENDPOINT, K8S_CA, K8S_TOKEN, K8S_NAMESPACE)
+	@missing=""
+	for name in K8S_ENDPOINT K8S_CA K8S_TOKEN K8S_NAMESPACE; do
+	  [ -n "$${!name:-}" ] || missing="$$missing $$name"
+	done
+	if [ "$$(wc -w <<< "$$missing")" = 4 ]; then
+	  echo "skipped: the end-to-end tests against a real cluster, since none of$$missing is set"
+	  exit 0
+	fi
+	[ -z "$$missing" ] || { echo "a real cluster needs$$missing too" >&2; exit 2; }
+	$(MAKE) --no-print-directory build $(VENV)/.installed
+	$(CARGO) test --release --locked --workspace --test e2e -- --nocapture
+
 .PHONY: bench-model
 bench-model: prerequisites ## Our learner beside scikit-learn's and LightGBM's (DATA=file.csv[.gz]; QUICK=1 for fewer trees)
 	@test -n "$(DATA)" || { echo "say which sales to learn from: make bench-model DATA=sales.csv[.gz]" >&2; exit 2; }

@@ -1,5 +1,5 @@
 //! The unmodified binaries on the local cloud: the demonstration's scenes, and bad input for every
-//! function.
+//! function. `make test-cluster` has them deploy to a real Kubernetes cluster.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,10 +12,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use local_cloud::{Cloud, Options};
+use local_cloud::{Cloud, Options, real};
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -33,8 +34,16 @@ fn programs() -> PathBuf {
     programs
 }
 
+/// A namespace of a real cluster is for one cloud at a time.
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    static NAMESPACE: Mutex<()> = Mutex::new(());
+    let real = real::from_environment().unwrap();
+    real.map(|_| NAMESPACE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 #[test]
 fn the_demonstration_ends_as_told() {
+    let _alone = alone();
     let output = tempfile::tempdir().unwrap();
     let ended = Command::new(programs().join("demo"))
         .args([
@@ -60,6 +69,7 @@ fn the_demonstration_ends_as_told() {
 
 #[test]
 fn bad_input_is_refused_and_nothing_of_it_is_lost() {
+    let _alone = alone();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -70,9 +80,9 @@ fn bad_input_is_refused_and_nothing_of_it_is_lost() {
 
 async fn bad_input() {
     let state = tempfile::tempdir().unwrap();
-    let cloud = Cloud::start(Options::new(&root(), state.path(), &programs()))
-        .await
-        .unwrap();
+    let mut options = Options::new(&root(), state.path(), &programs());
+    options.cluster = real::from_environment().unwrap();
+    let cloud = Cloud::start(options).await.unwrap();
     let functions: Vec<String> = cloud.functions().map(str::to_owned).collect();
     assert!(functions.len() >= 9);
     let unknown = json!({"id": "1", "source": "aws.ec2", "detail-type": "Whatever", "time": "2026-11-23T02:00:00Z", "detail": {}});

@@ -81,6 +81,7 @@ fn notice(message: &Message, fact: &str, environment: &str) -> Notice {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm for each event")]
 fn message(event: &Announced) -> Option<Message> {
     let message = match event {
         Announced::DatasetRejected(event) => Message {

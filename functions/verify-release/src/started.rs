@@ -32,13 +32,13 @@ impl Started {
     /// Whether the pointer's target is still this beginning's.
     pub fn is_of(&self, target: &Target) -> bool {
         match (self, &target.progress) {
-            (Self::Deployment(_), Progress::Restoring { .. }) => false,
+            // A rollback came over the deployment; or it was given up, and `roll-back` has said so.
+            (Self::Deployment(_), Progress::Restoring { .. })
+            | (Self::Rollback(_), Progress::Failed { .. }) => false,
             (Self::Deployment(_), _) => true,
             (Self::Rollback(started), Progress::Restoring { from, attempt }) => {
                 started.from == *from && started.attempt == *attempt
             }
-            // Given up: `roll-back` has said so.
-            (Self::Rollback(_), Progress::Failed { .. }) => false,
             (Self::Rollback(started), _) => started.caused_at == target.caused_at,
         }
     }

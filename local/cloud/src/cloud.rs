@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
+use local_kubernetes::RealCluster;
 use local_wire::Wire;
 use tokio::sync::Mutex;
 
@@ -18,7 +19,6 @@ use crate::{
     drive::Alert,
     emulator::{self, Emulator},
     identity::Identity,
-    manifests,
     names::Place,
     plan::{FunctionPlan, plan},
     refusal::refusals,
@@ -45,6 +45,8 @@ pub struct Options {
     pub account: String,
     /// Variables set otherwise than in `infra/functions.json`, by function.
     pub overrides: BTreeMap<String, BTreeMap<String, String>>,
+    /// A cluster that is run by others, in the place of our own.
+    pub cluster: Option<RealCluster>,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
             region: "ap-southeast-1".to_owned(),
             account: "000000000000".to_owned(),
             overrides: BTreeMap::new(),
+            cluster: None,
         }
     }
 }
@@ -121,7 +124,13 @@ impl Cloud {
         let wire = emulator.wire().clone();
         let reserved = Reserved::take(wire.endpoint()).await?;
         let addresses = reserved.addresses.clone();
+        let real = options.cluster;
+        let namespace = match &real {
+            Some(real) => real.namespace.clone(),
+            None => place.namespace(),
+        };
         let names = place.names(&addresses.service);
+        let names = names.with([("namespace", namespace.clone())]);
         let endpoints = addresses.for_functions();
         let plans = plan(&settings, &place, wire.endpoint(), &names, &endpoints)?;
         refuse(&plans)?;
@@ -131,6 +140,7 @@ impl Cloud {
             identity: Arc::new(Identity::new(wire.clone(), place.clone(), &deployed)),
             router: Arc::new(Router::new(wire.clone())),
             place,
+            namespace,
             wire,
         };
         deploy::foundation(&around.wire, &around.place).await?;
@@ -140,18 +150,24 @@ impl Cloud {
                 .identity
                 .assume_role(&around.place.api_role())
                 .await?;
-            let services = Services::start(&around, reserved, &plans, pods, &state_dir).await?;
+            let mut services =
+                Services::start(&around, reserved, &plans, pods, &state_dir, real).await?;
             let folder = options.project_root.join("infra/k8s/base");
-            let client = services.kubernetes().await?;
-            manifests::apply(&client, &folder, &around.place.namespace()).await?;
-            anyhow::Ok(services)
+            let applied = services.apply(&folder, &around.namespace).await;
+            anyhow::Ok((services, applied))
         };
         let functions = try_join_all(plans.iter().map(|plan| async {
             let binary = options.bin_dir.join(&plan.key);
             let deployed = deploy::function(&around.wire, plan, &binary).await;
             deployed.with_context(|| format!("deploying {}", plan.key))
         }));
-        let (services, _) = tokio::try_join!(stand_ins, functions)?;
+        let (stand_ins, functions) = tokio::join!(stand_ins, functions);
+        let (services, applied) = stand_ins?;
+        if let Err(error) = applied.and(functions) {
+            // What is in a cluster that isn't ours doesn't go with this process.
+            services.stop().await;
+            return Err(error);
+        }
         clock.lap("functions and stand-ins");
         Ok(Self {
             around,

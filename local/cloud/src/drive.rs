@@ -228,6 +228,11 @@ impl Cloud {
         self.services.kubernetes().await
     }
 
+    /// Version of the cluster (`1.36`).
+    pub fn kubernetes_version(&self) -> &str {
+        self.services.kubernetes_version()
+    }
+
     /// A kubeconfig of the cluster's administrator, for `kubectl`.
     pub fn kubeconfig(&self) -> String {
         self.services.kubeconfig()

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Du
 
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use local_kubernetes::{AccessEntry, StsTokens};
+use local_kubernetes::{AccessEntry, RealCluster, SCHEDULER, StsTokens};
 use local_wire::{Authorize, Credentials, Deliver, Images, Wire};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     Addresses, emulator::free_ports, front, iam::Policy, identity::Identity, image::Registered,
-    names::Place, plan::FunctionPlan, registry::Registry, router::Router,
+    manifests::Manifests, names::Place, plan::FunctionPlan, registry::Registry, router::Router,
 };
 
 /// Group of the functions' roles inside the cluster, as their access entries say.
@@ -28,6 +28,8 @@ const ADMIN_TOKEN: &str = "local-administrator";
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     pub(crate) place: Place,
+    /// Kubernetes namespace of the forecasting API.
+    pub(crate) namespace: String,
     pub(crate) wire: Wire,
     pub(crate) identity: Arc<Identity>,
     pub(crate) router: Arc<Router>,
@@ -71,25 +73,31 @@ pub(crate) struct Services {
     stop: watch::Sender<bool>,
     servers: JoinSet<()>,
     cluster: local_kubernetes::Running,
+    /// Whether the cluster is run by others.
+    is_real: bool,
+    /// What is in such a cluster, and goes when the services stop.
+    left: Option<Manifests>,
 }
 
 impl Services {
-    /// Starts all of them. `pods` are the credentials of the API's pods.
+    /// Starts all of them. `pods` are the credentials of the API's pods; `real` is a cluster in the
+    /// place of our own.
     pub(crate) async fn start(
         around: &Surroundings,
         reserved: Reserved,
         plans: &[FunctionPlan],
         pods: Credentials,
         state_dir: &Path,
+        real: Option<RealCluster>,
     ) -> anyhow::Result<Self> {
         let authorize: Arc<dyn Authorize> = Arc::clone(&around.identity) as _;
         let deliver: Arc<dyn Deliver> = Arc::clone(&around.router) as _;
         let images: Arc<dyn Images> = Arc::new(Registered::new(around.wire.clone()));
         let place = &around.place;
 
-        let service = format!("{}/{}", place.namespace(), place.service());
-        let account = format!("{}/{}", place.namespace(), place.api_service_account());
-        let cluster = local_kubernetes::start(local_kubernetes::Config {
+        let service = format!("{}/{}", around.namespace, place.service());
+        let account = format!("{}/{}", around.namespace, place.api_service_account());
+        let config = local_kubernetes::Config {
             region: place.region.clone(),
             account: place.account.clone(),
             cluster_name: place.cluster_name(),
@@ -109,14 +117,20 @@ impl Services {
             pod_environment: pod_environment(around),
             service_account_environment: BTreeMap::from([(account, credential_variables(pods))]),
             restart_back_off: RESTART_BACK_OFF,
-        })
-        .await
-        .context("the cluster")?;
+        };
+        let is_real = real.is_some();
+        let cluster = match real {
+            Some(real) => local_kubernetes::start_before(config, real).await,
+            None => local_kubernetes::start(config).await,
+        };
+        let cluster = cluster.context("the cluster")?;
 
         let mut services = Self {
             stop: watch::Sender::new(false),
             servers: JoinSet::new(),
             cluster,
+            is_real,
+            left: None,
         };
         let registry = Registry::new(
             around.wire.clone(),
@@ -140,12 +154,28 @@ impl Services {
         Ok(services)
     }
 
+    /// Applies the manifests of `folder`.
+    pub(crate) async fn apply(&mut self, folder: &Path, namespace: &str) -> anyhow::Result<()> {
+        let manifests = Manifests::read(self.kubernetes().await?, namespace, folder)?;
+        if !self.is_real {
+            return manifests.apply().await;
+        }
+        let manifests = manifests.passing(SCHEDULER);
+        manifests.remove().await?;
+        self.left.insert(manifests).apply().await
+    }
+
     /// A client of the cluster that may do everything.
     pub(crate) async fn kubernetes(&self) -> anyhow::Result<kube::Client> {
         let kubeconfig = Kubeconfig::from_yaml(&self.cluster.kubeconfig())?;
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         Ok(kube::Client::try_from(config)?)
+    }
+
+    /// Version of the cluster.
+    pub(crate) fn kubernetes_version(&self) -> &str {
+        &self.cluster.version
     }
 
     /// A kubeconfig of the cluster's administrator.
@@ -155,6 +185,12 @@ impl Services {
 
     /// Ends them and waits until they are gone.
     pub(crate) async fn stop(mut self) {
+        if let Some(left) = self.left
+            && let Err(error) = left.remove().await
+        {
+            let error = format!("{error:#}");
+            tracing::error!(error, "left in the real cluster; the next run removes it");
+        }
         self.stop.send_replace(true);
         let ended = async { while self.servers.join_next().await.is_some() {} };
         let ended = tokio::time::timeout(STOP_LIMIT, ended);

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Instant
 
 use anyhow::Context as _;
 use clap::Parser;
-use local_cloud::{Cloud, Options};
+use local_cloud::{Cloud, Options, RealCluster, real};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -107,6 +107,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "verify-release".to_owned(),
         BTreeMap::from([("LOOK_AGAIN_S".to_owned(), "1".to_owned())]),
     )]);
+    options.cluster = real::from_environment()?;
+    let real = options.cluster.clone();
     let cloud = Cloud::start(options).await?;
     let mut tap = Tap::open(&cloud).await?;
     cloud.push_built_images(&bins).await?;
@@ -114,8 +116,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         "{} functions, each with its own role, queue and rules",
         cloud.functions().count()
     ));
+    let mut settings = SETTINGS.to_owned();
+    if let Some(real) = &real {
+        let cluster = cluster(&cloud, real);
+        screen.line(&format!("Note   {cluster}"));
+        settings = format!("{settings}; {cluster}");
+    }
 
-    let report = play(&cloud, &mut tap, &screen, &uploads).await;
+    let report = play(&cloud, &mut tap, &screen, &uploads, settings).await;
     let path = arguments.output.join("report.json");
     report.write(&path)?;
     let verdict = if report.passed {
@@ -135,7 +143,20 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(report.passed)
 }
 
-async fn play(cloud: &Cloud, tap: &mut Tap, screen: &Screen, uploads: &Uploads) -> Report {
+/// The real cluster, in words.
+fn cluster(cloud: &Cloud, real: &RealCluster) -> String {
+    let (version, namespace) = (cloud.kubernetes_version(), &real.namespace);
+    let endpoint = &real.endpoint;
+    format!("deploys to Kubernetes {version} at {endpoint}, namespace {namespace}")
+}
+
+async fn play(
+    cloud: &Cloud,
+    tap: &mut Tap,
+    screen: &Screen,
+    uploads: &Uploads,
+    settings: String,
+) -> Report {
     let began = Instant::now();
     let mut scenes = vec![];
     let mut first_scene = vec![];
@@ -182,7 +203,7 @@ async fn play(cloud: &Cloud, tap: &mut Tap, screen: &Screen, uploads: &Uploads) 
     Report {
         schema: 1,
         data: uploads.origin.clone(),
-        settings: SETTINGS.to_owned(),
+        settings,
         passed: scenes.len() == SCENES.len() && scenes.iter().all(|scene| scene.passed),
         seconds: began.elapsed().as_secs_f64(),
         scenes,

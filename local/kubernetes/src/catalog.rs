@@ -52,7 +52,7 @@ impl Resource {
             names.push("status");
         }
         if *self == PODS {
-            names.push("log");
+            names.extend(["binding", "log"]);
         }
         names
     }
@@ -134,6 +134,11 @@ pub(crate) const RESOURCES: &[Resource] = &[
     NAMESPACES,
     PODS,
     SERVICES,
+    Resource {
+        namespaced: false,
+        status: true,
+        ..resource("", "nodes", "node", "Node", &["no"])
+    },
     resource("", "configmaps", "configmap", "ConfigMap", &["cm"]),
     resource("", "secrets", "secret", "Secret", &[]),
     resource(
@@ -153,6 +158,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
     resource("", "limitranges", "limitrange", "LimitRange", &["limits"]),
     DEPLOYMENTS,
     REPLICA_SETS,
+    resource("coordination.k8s.io", "leases", "lease", "Lease", &[]),
     Resource {
         version: "v2",
         status: true,

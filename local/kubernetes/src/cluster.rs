@@ -26,10 +26,17 @@ use crate::{
     auth::{AccessEntry, Authenticator, VerifyToken},
     catalog::{PODS, SERVICES},
     controller,
+    defaults::NODE,
     eks::{self, Eks},
-    json::strings,
+    json::{strings, text},
     kubelet::{Kubelet, PodEnvironment},
     proxy::{Ports, Proxy},
+    real::{
+        Client, RealCluster,
+        bridge::{self, Bridge},
+        mirror::Mirror,
+        node::Node,
+    },
     registry::{DeleteOptions, Registry},
     store::Key,
     tls,
@@ -79,8 +86,11 @@ pub struct Running {
     pub ca_pem: String,
     /// `http://127.0.0.1:PORT`, where EKS is called.
     pub eks_url: String,
-    admin_token: String,
-    cluster_name: String,
+    /// Version of the API server, as `DescribeCluster` answers it: `1.36`.
+    pub version: String,
+    kubeconfig: String,
+    /// In a real cluster, the node that runs the pods.
+    node: Option<Arc<Node>>,
     registry: Arc<Registry>,
     ports: watch::Receiver<Ports>,
     tasks: JoinSet<()>,
@@ -92,6 +102,20 @@ pub struct Running {
 ///
 /// When a port is taken, or the certificates can't be made.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
+    run(config, None).await
+}
+
+/// Starts what stands before a real cluster: EKS, the bridge for EKS tokens, and a node for the pods.
+/// The cluster's own administrator goes there directly, so `admin_token` isn't used.
+///
+/// # Errors
+///
+/// As [`start`]; and when the real cluster can't be reached, or refuses the Node.
+pub async fn start_before(config: Config, real: RealCluster) -> anyhow::Result<Running> {
+    run(config, Some(real)).await
+}
+
+async fn run(config: Config, real: Option<RealCluster>) -> anyhow::Result<Running> {
     let directory = config.state_dir.join("pods");
     tokio::fs::create_dir_all(&directory)
         .await
@@ -102,28 +126,64 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let eks = listen(config.eks_port).await?;
     let api_url = format!("https://{}", api.local_addr()?);
     let eks_url = format!("http://{}", eks.local_addr()?);
+    let registry = Arc::new(Registry::new());
+    let mut tasks = JoinSet::new();
+    let mut authenticator = Authenticator {
+        admin_token: config.admin_token,
+        tokens: config.tokens,
+        access_entries: config.access_entries,
+    };
+    let (node, name, version, kubeconfig, router);
+    if let Some(real) = real {
+        let joined = join(&real, &registry, &mut tasks).await;
+        let (client, ours, theirs) =
+            joined.with_context(|| format!("the real cluster at {}", real.endpoint))?;
+        // Nobody but the real cluster's own administrators is one there.
+        authenticator.admin_token.clear();
+        let bridge = Bridge {
+            authenticator,
+            client,
+        };
+        router = Router::new()
+            .fallback(bridge::handle)
+            .with_state(Arc::new(bridge));
+        let (url, ca, token) = (&real.endpoint, &real.ca_pem, &real.token);
+        kubeconfig = write_kubeconfig(&config.cluster_name, url, ca, token);
+        (name, node, version) = (ours.name.clone(), Some(ours), theirs);
+    } else {
+        tasks.spawn(controller::run(Arc::clone(&registry)));
+        let (ca, token) = (&tls.ca_pem, &authenticator.admin_token);
+        kubeconfig = write_kubeconfig(&config.cluster_name, &api_url, ca, token);
+        let server = Api {
+            registry: Arc::clone(&registry),
+            authenticator,
+            pods: directory.clone(),
+        };
+        router = Router::new()
+            .fallback(api::handle)
+            .with_state(Arc::new(server));
+        (name, node, version) = (NODE.to_owned(), None, eks::VERSION.to_owned());
+    }
+    tasks.spawn(serve_tls(api, tls.acceptor, router));
     // Probes go to this machine, whatever proxy the surroundings name; and a kept connection would
     // tell of a program that has ended since.
     let http = reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)
         .build()?;
-
-    let registry = Arc::new(Registry::new());
-    let mut tasks = JoinSet::new();
     let kubelet = Arc::new(Kubelet {
         registry: Arc::clone(&registry),
         images: config.images,
-        directory: directory.clone(),
+        directory,
         environment: PodEnvironment {
             common: config.pod_environment,
             by_service_account: config.service_account_environment,
         },
         restart_back_off: config.restart_back_off,
         http,
+        node: name,
     });
     tasks.spawn(kubelet.run());
-    tasks.spawn(controller::run(Arc::clone(&registry)));
     let (sender, ports) = watch::channel(Ports::new());
     let proxy = Proxy {
         registry: Arc::clone(&registry),
@@ -131,44 +191,84 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         ports: sender,
     };
     tasks.spawn(proxy.run());
-    let server = Api {
-        registry: Arc::clone(&registry),
-        authenticator: Authenticator {
-            admin_token: config.admin_token.clone(),
-            tokens: config.tokens,
-            access_entries: config.access_entries,
+    tracing::info!(api_url, eks_url, version, "cluster runs");
+    serve_eks(
+        eks,
+        Eks {
+            region: config.region,
+            account: config.account,
+            cluster_name: config.cluster_name,
+            version: version.clone(),
+            endpoint: api_url.clone(),
+            ca_pem: tls.ca_pem.clone(),
+            created: Timestamp::now(),
+            authorize: config.authorize,
         },
-        pods: directory,
-    };
-    let router = Router::new()
-        .fallback(api::handle)
-        .with_state(Arc::new(server));
-    tasks.spawn(serve_tls(api, tls.acceptor, router));
-    let front = eks::router(Arc::new(Eks {
-        region: config.region,
-        account: config.account,
-        cluster_name: config.cluster_name.clone(),
-        endpoint: api_url.clone(),
-        ca_pem: tls.ca_pem.clone(),
-        created: Timestamp::now(),
-        authorize: config.authorize,
-    }));
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(eks, front).await {
-            tracing::error!(%error, "EKS front stopped");
-        }
-    });
-    tracing::info!(api_url, eks_url, "cluster runs");
+        &mut tasks,
+    );
     Ok(Running {
         api_url,
         ca_pem: tls.ca_pem,
         eks_url,
-        admin_token: config.admin_token,
-        cluster_name: config.cluster_name,
+        version,
+        kubeconfig,
+        node,
         registry,
         ports,
         tasks,
     })
+}
+
+fn serve_eks(listener: TcpListener, eks: Eks, tasks: &mut JoinSet<()>) {
+    let front = eks::router(Arc::new(eks));
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(listener, front).await {
+            tracing::error!(%error, "EKS front stopped");
+        }
+    });
+}
+
+/// Makes this machine a node of a real cluster: its client, the node, the cluster's version.
+async fn join(
+    real: &RealCluster,
+    registry: &Arc<Registry>,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<(Arc<Client>, Arc<Node>, String)> {
+    let client = Arc::new(Client::new(real)?);
+    let version = client.get("/version").await?;
+    // `v1.36.4`, with a builder's own words behind it.
+    let version = text(&version, "/gitVersion").trim_start_matches('v');
+    let version: Vec<_> = version.splitn(3, '.').take(2).collect();
+    let version = version.join(".");
+    let node = Arc::new(Node::register(Arc::clone(&client), &real.namespace).await?);
+    let mirror = Arc::new(Mirror {
+        client: Arc::clone(&client),
+        registry: Arc::clone(registry),
+        namespace: real.namespace.clone(),
+        node: node.name.clone(),
+    });
+    tasks.spawn(Arc::clone(&node).live());
+    tasks.spawn(Arc::clone(&mirror).services());
+    tasks.spawn(Arc::clone(&mirror).pods());
+    tasks.spawn(mirror.tell());
+    Ok((client, node, version))
+}
+
+/// A kubeconfig for an administrator's token.
+fn write_kubeconfig(name: &str, server: &str, ca_pem: &str, token: &str) -> String {
+    let ca = BASE64_STANDARD.encode(ca_pem);
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "clusters": [{
+            "name": name,
+            "cluster": {"server": server, "certificate-authority-data": ca},
+        }],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
+    })
+    .to_string()
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
@@ -234,20 +334,7 @@ impl Running {
 
     /// A kubeconfig for the admin token: `kubectl --kubeconfig FILE`.
     pub fn kubeconfig(&self) -> String {
-        let (name, ca) = (&self.cluster_name, BASE64_STANDARD.encode(&self.ca_pem));
-        let (server, token) = (&self.api_url, &self.admin_token);
-        serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": name,
-            "clusters": [{
-                "name": name,
-                "cluster": {"server": server, "certificate-authority-data": ca},
-            }],
-            "users": [{"name": "admin", "user": {"token": token}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
-        })
-        .to_string()
+        self.kubeconfig.clone()
     }
 
     /// Stops: pods get `grace` to end, the rest goes at once.
@@ -285,5 +372,8 @@ impl Running {
             tracing::warn!("pods outlived their grace");
         }
         self.tasks.shutdown().await;
+        if let Some(node) = self.node {
+            node.leave().await;
+        }
     }
 }

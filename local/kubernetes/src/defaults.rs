@@ -10,6 +10,11 @@ use crate::{
     json::{default, object, object_at},
 };
 
+/// Name of the one node of a cluster of ours.
+pub(crate) const NODE: &str = "local";
+/// The scheduler of pods that name none.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
 /// Fills in what `object` leaves open.
 pub(crate) fn fill(resource: &Resource, value: &mut Value) {
     if *resource == DEPLOYMENTS {
@@ -20,9 +25,14 @@ pub(crate) fn fill(resource: &Resource, value: &mut Value) {
         template(spec);
     } else if *resource == PODS {
         let spec = object_at(value, &["spec"]);
-        // There is one node, so nothing schedules.
-        default(spec, "nodeName", "local");
         pod(spec);
+        // There is one node, so the default scheduler has nothing to weigh; others bind by themselves.
+        if spec
+            .get("schedulerName")
+            .is_some_and(|name| name == DEFAULT_SCHEDULER)
+        {
+            default(spec, "nodeName", NODE);
+        }
     } else if *resource == SERVICES {
         service(object_at(value, &["spec"]));
         let status = object_at(value, &["status"]);
@@ -73,7 +83,7 @@ fn pod(spec: &mut Map<String, Value>) {
     default(spec, "terminationGracePeriodSeconds", 30);
     default(spec, "dnsPolicy", "ClusterFirst");
     default(spec, "securityContext", json!({}));
-    default(spec, "schedulerName", "default-scheduler");
+    default(spec, "schedulerName", DEFAULT_SCHEDULER);
     if let Some(account) = spec.get("serviceAccountName").cloned() {
         // The old name of the field is kept in step.
         spec.insert("serviceAccount".to_owned(), account);

@@ -15,11 +15,15 @@ use jiff::Timestamp;
 use local_wire::{Authorize, Caller};
 use serde_json::{Value, json};
 
+/// Version of our own API server: the one whose answers were recorded.
+pub(crate) const VERSION: &str = "1.36";
+
 /// What EKS knows about the cluster.
 pub(crate) struct Eks {
     pub(crate) region: String,
     pub(crate) account: String,
     pub(crate) cluster_name: String,
+    pub(crate) version: String,
     pub(crate) endpoint: String,
     pub(crate) ca_pem: String,
     pub(crate) created: Timestamp,
@@ -79,7 +83,7 @@ impl Eks {
             "name": self.cluster_name,
             "arn": self.arn(&self.cluster_name),
             "createdAt": self.created.as_second(),
-            "version": "1.36",
+            "version": self.version,
             "endpoint": self.endpoint,
             "roleArn": format!("arn:aws:iam::{}:role/eks-cluster-role", self.account),
             "resourcesVpcConfig": {

@@ -10,6 +10,9 @@
 //!   its own (`SERVE_PORT`), with probes, restarts with back-off, and a graceful end.
 //! - EKS's `DescribeCluster`, and EKS tokens with access entries.
 //!
+//! Or, with [`start_before`], a real cluster in the place of API server and controllers: a bridge
+//! passes requests on in their callers' names, and the node is one of that cluster.
+//!
 //! # What is left out
 //!
 //! - Nothing is kept over a restart but the logs of pods: the objects live in memory.
@@ -43,6 +46,7 @@ mod kubelet;
 mod names;
 mod pods;
 mod proxy;
+mod real;
 mod registry;
 mod selector;
 mod store;
@@ -51,4 +55,5 @@ mod tls;
 mod validate;
 
 pub use auth::{AccessEntry, StsTokens, TokenRefused, VerifyToken};
-pub use cluster::{Config, Running, start};
+pub use cluster::{Config, Running, start, start_before};
+pub use real::{RealCluster, SCHEDULER};

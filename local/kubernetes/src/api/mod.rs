@@ -79,11 +79,16 @@ impl Call {
 pub(crate) async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     match api.answer(request).await {
         Ok(response) => response,
-        Err(refused) => answer(
-            StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            &refused.body(),
-        ),
+        Err(refused) => refuse(&refused),
     }
+}
+
+/// A refusal, as its status and object.
+pub(crate) fn refuse(refused: &Status) -> Response {
+    answer(
+        StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        &refused.body(),
+    )
 }
 
 /// A JSON answer.
@@ -105,7 +110,8 @@ impl Api {
             .authenticator
             .identify(call.header(header::AUTHORIZATION))
             .await
-            .ok_or_else(Status::unauthorized)?;
+            .ok_or_else(Status::unauthorized)?
+            .acting(&call.headers)?;
         if let Some(document) = discovery::document(&call.path) {
             return Ok(answer(StatusCode::OK, &document));
         }

@@ -76,7 +76,9 @@ impl Target {
             Method::GET if call.is_set("watch") => Ok("watch"),
             Method::GET if named => Ok("get"),
             Method::GET => Ok("list"),
-            Method::POST if !named => Ok("create"),
+            Method::POST if !named || self.subresource.as_deref() == Some("binding") => {
+                Ok("create")
+            }
             Method::PUT if named => Ok("update"),
             Method::PATCH if named => Ok("patch"),
             Method::DELETE if named && self.subresource.is_none() => Ok("delete"),

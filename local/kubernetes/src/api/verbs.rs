@@ -14,7 +14,7 @@ use crate::{
     auth::Identity,
     catalog::PODS,
     error::{Status, details},
-    json::text,
+    json::{object_at, text},
     kubelet::Kubelet,
     registry::{DeleteOptions, Part, Patch, Writer},
     store::Key,
@@ -36,6 +36,7 @@ pub(super) async fn perform(
         }
         "list" => list(api, call, target),
         "watch" => watch::start(api, call, target),
+        "create" if target.subresource.is_some() => bind(api, call, target),
         "create" => create(api, call, target),
         "update" => update(api, call, target),
         "patch" => patch(api, call, target, identity),
@@ -123,6 +124,25 @@ fn create(api: &Api, call: &Call, target: &Target) -> Result<Response, Status> {
         .registry
         .create(target.resource, namespace, body(call)?, writer(call))?;
     Ok(shown(call, target, StatusCode::CREATED, &object))
+}
+
+/// Puts a pod on the node that a `Binding` names.
+fn bind(api: &Api, call: &Call, target: &Target) -> Result<Response, Status> {
+    let (key, binding) = (target.key()?, body(call)?);
+    let node = text(&binding, "/target/name");
+    let pod = api.registry.get(&key)?;
+    if !text(&pod, "/spec/nodeName").is_empty() {
+        let why = "pod is already assigned to a node";
+        return Err(Status::precondition(key.resource, &key.name, why));
+    }
+    api.registry
+        .modify(&key, Part::Whole, call.manager(), |pod| {
+            object_at(pod, &["spec"]).insert("nodeName".to_owned(), json!(node));
+        })?;
+    let bound = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
+    });
+    Ok(answer(StatusCode::CREATED, &bound))
 }
 
 fn update(api: &Api, call: &Call, target: &Target) -> Result<Response, Status> {

@@ -5,10 +5,16 @@ mod rbac;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use axum::http::HeaderMap;
 use local_wire::BoxFuture;
 
 pub use eks_token::{StsTokens, TokenRefused};
 pub(crate) use rbac::{Attributes, allows};
+
+use crate::error::Status;
+
+/// Members of this group may do everything.
+const MASTERS: &str = "system:masters";
 
 /// Finds out who made an EKS token.
 pub trait VerifyToken: Send + Sync + 'static {
@@ -33,6 +39,34 @@ pub(crate) struct Identity {
     pub(crate) groups: Vec<String>,
 }
 
+impl Identity {
+    /// Whom the caller acts as: who its `Impersonate-User` and `Impersonate-Group` headers name,
+    /// which is for masters alone; itself without them.
+    pub(crate) fn acting(self, headers: &HeaderMap) -> Result<Self, Status> {
+        let all = |name: &str| {
+            let values = headers.get_all(name).into_iter();
+            let values = values.filter_map(|value| value.to_str().ok());
+            values.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let Some(user) = all("impersonate-user").pop() else {
+            return Ok(self);
+        };
+        if !self.groups.iter().any(|group| group == MASTERS) {
+            return Err(Status {
+                code: 403,
+                reason: "Forbidden",
+                message: format!(
+                    "users {user:?} is forbidden: User {:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+                    self.user
+                ),
+                details: None,
+            });
+        }
+        let groups = all("impersonate-group");
+        Ok(identity(&user, &groups))
+    }
+}
+
 /// Turns `Authorization` headers into identities.
 pub(crate) struct Authenticator {
     pub(crate) admin_token: String,
@@ -46,7 +80,7 @@ impl Authenticator {
     pub(crate) async fn identify(&self, authorization: &str) -> Option<Identity> {
         let token = authorization.strip_prefix("Bearer ")?.trim();
         if !self.admin_token.is_empty() && token == self.admin_token {
-            return Some(identity("kubernetes-admin", &["system:masters".to_owned()]));
+            return Some(identity("kubernetes-admin", &[MASTERS.to_owned()]));
         }
         let arn = match self.tokens.verify(token).await {
             Ok(arn) => arn,

@@ -38,11 +38,7 @@ impl Attributes<'_> {
 
 /// Whether any binding gives `identity` what the request needs.
 pub(crate) fn allows(store: &Store, identity: &Identity, wanted: &Attributes<'_>) -> bool {
-    if identity
-        .groups
-        .iter()
-        .any(|group| group == "system:masters")
-    {
+    if identity.groups.iter().any(|group| group == super::MASTERS) {
         return true;
     }
     let mut bindings = store.list(&CLUSTER_ROLE_BINDINGS, None).0;

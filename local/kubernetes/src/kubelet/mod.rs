@@ -46,6 +46,8 @@ pub(crate) struct Kubelet {
     /// again; doubles up to thirty times itself.
     pub(crate) restart_back_off: Duration,
     pub(crate) http: reqwest::Client,
+    /// Its own name, as pods have it in `nodeName`.
+    pub(crate) node: String,
 }
 
 /// A running pod as the kubelet holds it.
@@ -63,7 +65,8 @@ impl Kubelet {
         let mut running: BTreeMap<String, Running> = BTreeMap::new();
         loop {
             changes.mark_unchanged();
-            let pods = self.registry.store.list(&PODS, None).0;
+            let mut pods = self.registry.store.list(&PODS, None).0;
+            pods.retain(|pod| text(pod, "/spec/nodeName") == self.node);
             running.retain(|uid, pod| {
                 let kept = pods.iter().any(|pod| text(pod, "/metadata/uid") == uid);
                 if !kept {

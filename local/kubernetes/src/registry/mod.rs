@@ -87,7 +87,7 @@ impl Registry {
         let registry = Self {
             store: Store::new(),
         };
-        for name in ["default", "kube-system"] {
+        for name in ["default", "kube-node-lease", "kube-system"] {
             let namespace = json!({"metadata": {"name": name}});
             let writer = Writer::named("kube-apiserver");
             if let Err(refused) = registry.create(&NAMESPACES, "", namespace, writer) {

@@ -8,7 +8,7 @@ use crate::support::{Cluster, NAME, NAMESPACE, cluster, deployment, deployments_
 const DEPLOYER: &str = "session-of-deployer";
 
 /// The role that sufficed for a deployer.
-async fn grant(cluster: &Cluster) {
+pub(crate) async fn grant(cluster: &Cluster) {
     let rbac = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}");
     let role = json!({"metadata": {"name": "deployer"}, "rules": [
         {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [NAME],

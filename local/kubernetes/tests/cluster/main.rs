@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod before;
 mod rollout;
 mod support;
 mod workload;

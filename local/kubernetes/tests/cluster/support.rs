@@ -88,10 +88,8 @@ pub(crate) struct Cluster {
     pub(crate) state: TempDir,
 }
 
-/// A cluster with the namespace of the tests.
-pub(crate) async fn cluster() -> Cluster {
-    let state = tempfile::tempdir().unwrap();
-    let images = Arc::new(Registry::default());
+/// What the clusters of the tests are made of.
+pub(crate) fn config(state: &Path, images: Arc<Registry>) -> Config {
     let entry = AccessEntry {
         username: Some("retail-forecast-deployer".to_owned()),
         groups: vec!["deployers".to_owned()],
@@ -102,16 +100,16 @@ pub(crate) async fn cluster() -> Cluster {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect::<BTreeMap<_, _>>()
     };
-    let running = start(Config {
+    Config {
         region: "ap-southeast-1".to_owned(),
         account: "000000000000".to_owned(),
         cluster_name: "retail-mlops-prod".to_owned(),
-        state_dir: state.path().to_owned(),
+        state_dir: state.to_owned(),
         api_port: 0,
         eks_port: 0,
         service_ports: BTreeMap::new(),
         admin_token: ADMIN.to_owned(),
-        images: Arc::clone(&images) as Arc<dyn Images>,
+        images,
         authorize: Arc::new(Permissive),
         tokens: Arc::new(Sessions),
         access_entries: BTreeMap::from([(ROLE.to_owned(), entry)]),
@@ -121,9 +119,16 @@ pub(crate) async fn cluster() -> Cluster {
             map(&[("AWS_ACCESS_KEY_ID", "of-the-api")]),
         )]),
         restart_back_off: Duration::from_millis(100),
-    })
-    .await
-    .unwrap();
+    }
+}
+
+/// A cluster with the namespace of the tests.
+pub(crate) async fn cluster() -> Cluster {
+    let state = tempfile::tempdir().unwrap();
+    let images = Arc::new(Registry::default());
+    let running = start(config(state.path(), Arc::clone(&images)))
+        .await
+        .unwrap();
     let cluster = Cluster {
         running,
         images,
