@@ -11,6 +11,7 @@ mod support;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_smithy_cbor::Encoder;
 use local_cloud::Cloud;
 use local_wire::{CallError, Method, Wire};
 use serde_json::{Value, json};
@@ -57,16 +58,20 @@ async fn put_alarm(cloud: &Cloud, alarm: Value) {
     cloud.cloudwatch("PutMetricAlarm", alarm).await.unwrap();
 }
 
+fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
 /// Puts an error rate; `age` seconds old.
 async fn put_rate(cloud: &Cloud, release: &str, value: f64, age: u64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let datum = json!({
         "MetricName": "ErrorRate",
         "Dimensions": [{"Name": "DeploymentId", "Value": release}],
         "Value": value,
         "Unit": "Percent",
         "StorageResolution": 1,
-        "Timestamp": now.as_secs() - age,
+        "Timestamp": now_s() - age,
     });
     let input = json!({"Namespace": NAMESPACE, "MetricData": [datum]});
     cloud.cloudwatch("PutMetricData", input).await.unwrap();
@@ -207,16 +212,16 @@ async fn an_alarm_of_10_seconds_starves_on_a_metric_of_minutes() {
         return;
     }
     let cloud = start(&Project::new()).await;
-    let datum = json!({"MetricName": "ErrorRate", "Value": 50.0,
+    // A datapoint that is recent, in a minute that began before the alarm's range of 30 s: for it, the
+    // minute counts as its first 10 s.
+    while (15..45).contains(&(now_s() % 60)) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let now = now_s();
+    let recent = if now % 60 < 15 { now - now % 60 } else { now } - 1;
+    let datum = json!({"MetricName": "ErrorRate", "Value": 50.0, "Timestamp": recent,
         "Dimensions": [{"Name": "DeploymentId", "Value": "a"}]});
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    // Data of the minute before counts for its first 10 s, which the range of 30 s has left behind.
-    let mut old = datum.clone();
-    old["Timestamp"] = json!(now - now % 60 - 1);
-    let input = json!({"Namespace": NAMESPACE, "MetricData": [old]});
+    let input = json!({"Namespace": NAMESPACE, "MetricData": [datum]});
     cloud.cloudwatch("PutMetricData", input).await.unwrap();
     let mut minutes = alarm("minutes", "a", "missing");
     minutes["Period"] = json!(60);
@@ -398,19 +403,61 @@ async fn who_may_not_is_refused_and_what_isnt_evaluated_too() {
     let missing = call(&front, "DeleteAlarms", json!({"AlarmNames": ["x"]})).await;
     assert_eq!(missing.unwrap_err().code(), Some("ResourceNotFound"));
 
-    // As the SDKs speak: RPC v2 CBOR.
-    put_alarm(&cloud, alarm("spoken", "a", "missing")).await;
-    let path = format!("/service/{TARGET}/operation/DescribeAlarms");
+    cloud.stop().await;
+}
+
+/// `PutMetricData` in RPC v2 CBOR, as the SDKs write it: `{"Namespace": …, "MetricData": [{…}]}`.
+fn put_in_cbor(namespace: &str, release: &str, value: f64) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::new());
+    encoder.begin_map().str("Namespace").str(namespace);
+    encoder.str("MetricData").array(1).begin_map();
+    encoder.str("MetricName").str("ErrorRate");
+    encoder.str("Dimensions").array(1).begin_map();
+    encoder.str("Name").str("DeploymentId");
+    encoder.str("Value").str(release).end();
+    encoder.str("Value").double(value);
+    encoder.str("StorageResolution").integer(1);
+    encoder.end().end();
+    encoder.into_writer()
+}
+
+async fn in_cbor(wire: &Wire, operation: &str, body: Vec<u8>) -> Result<Vec<u8>, CallError> {
+    let path = format!("/service/{TARGET}/operation/{operation}");
     let headers = [
         ("content-type", "application/cbor"),
         ("smithy-protocol", "rpc-v2-cbor"),
     ];
-    let empty_map = vec![0xa0];
-    let answer = front
-        .rest("monitoring", Method::POST, &path, &headers, empty_map)
-        .await
-        .unwrap();
+    let answer = wire.rest("monitoring", Method::POST, &path, &headers, body);
+    let answer = answer.await?;
     assert_eq!(answer.headers["smithy-protocol"], "rpc-v2-cbor");
-    assert!(answer.body.windows(6).any(|bytes| bytes == b"spoken"));
+    Ok(answer.body.to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_sdks_put_in_cbor_moves_alarms() {
+    if !is_emulator_installed() {
+        return;
+    }
+    let project = Project::new();
+    let mut policy = support::policy();
+    let statements = policy["Statement"].as_array_mut().unwrap();
+    statements.push(
+        json!({"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*",
+            "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}}}),
+    );
+    project.write("infra/policies/probe.json", &policy);
+    let cloud = start(&project).await;
+    let front = cloud.wire().at(&cloud.addresses().cloudwatch);
+    let role = &cloud.function("probe").unwrap().name;
+    let function = front.with_credentials(cloud.identity().assume_role(role).await.unwrap());
+    put_alarm(&cloud, alarm("spoken", "a", "missing")).await;
+    let body = put_in_cbor(NAMESPACE, "a", 50.0);
+    in_cbor(&function, "PutMetricData", body).await.unwrap();
+    let others = put_in_cbor("Others", "a", 50.0);
+    let refused = in_cbor(&function, "PutMetricData", others).await;
+    assert_eq!(refused.unwrap_err().status(), Some(403));
+    becomes(&cloud, "spoken", "ALARM").await;
+    let described = in_cbor(&front, "DescribeAlarms", vec![0xa0]).await.unwrap();
+    assert!(described.windows(6).any(|bytes| bytes == b"spoken"));
     cloud.stop().await;
 }

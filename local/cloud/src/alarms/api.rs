@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{body::Bytes, http::request::Parts, response::Response};
+use axum::http::request::Parts;
 use local_wire::Caller;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -15,10 +15,8 @@ use super::{
     definition::{Definition, Dimension, Metric, dimensions},
     judge::State,
     notice,
-    protocol::{self, Fault},
+    protocol::Fault,
 };
-use crate::front::Front;
-
 /// Most alarms of one page, and the usual number of them.
 const PAGE: (usize, usize) = (100, 50);
 
@@ -93,50 +91,9 @@ fn state(name: &str) -> Result<State, Fault> {
         .ok_or_else(|| Fault::new("ValidationError", format!("{name} is not an alarm's state")))
 }
 
-impl Front for Alarms {
-    async fn answer(&self, parts: Parts, body: Bytes) -> Response {
-        let Some((protocol, operation)) = protocol::operation(&parts, &body) else {
-            return self.upstream.forward(&parts, body).await;
-        };
-        match operation.as_str() {
-            "PutMetricData" => {
-                let noted = protocol.read(&body);
-                let response = self.upstream.forward(&parts, body).await;
-                if let Ok(input) = noted.as_ref()
-                    && response.status().is_success()
-                {
-                    self.high_resolution.note(input);
-                }
-                response
-            }
-            operation if is_about_alarms(operation) => {
-                let answered = match protocol.read(&body) {
-                    Ok(input) => self.operate(&parts, operation, &input).await,
-                    Err(fault) => Err(fault),
-                };
-                match answered {
-                    Ok(Some(output)) => protocol.answer(Ok(output)),
-                    Ok(None) => self.upstream.forward(&parts, body).await,
-                    Err(fault) => protocol.answer(Err(fault)),
-                }
-            }
-            _ => self.upstream.forward(&parts, body).await,
-        }
-    }
-}
-
-/// Whether it is answered here: the emulator mustn't get alarms of its own.
-fn is_about_alarms(operation: &str) -> bool {
-    operation.contains("Alarm")
-        || matches!(
-            operation,
-            "TagResource" | "UntagResource" | "ListTagsForResource"
-        )
-}
-
 impl Alarms {
     /// `None` for what the emulator answers: the tags of what isn't an alarm.
-    async fn operate(
+    pub(super) async fn operate(
         &self,
         parts: &Parts,
         operation: &str,
@@ -313,6 +270,17 @@ impl Alarms {
     }
 
     async fn check_on(&self, parts: &Parts, action: &str, resource: &str) -> Result<(), Fault> {
+        self.check_with(parts, action, resource, &[]).await
+    }
+
+    /// Whether the caller may do this to a resource, with the call's condition keys.
+    pub(super) async fn check_with(
+        &self,
+        parts: &Parts,
+        action: &str,
+        resource: &str,
+        conditions: &[(&str, &str)],
+    ) -> Result<(), Fault> {
         let header = |name: &str| {
             parts
                 .headers
@@ -325,8 +293,11 @@ impl Alarms {
                 Fault::new("MissingAuthenticationToken", "Missing Authentication Token")
             })?;
         let action = format!("cloudwatch:{action}");
-        let checked = self.authorize.check(&caller, &action, resource).await;
-        checked.map_err(|refused| Fault::new("AccessDenied", refused.0))
+        let authorize = &self.authorize;
+        let checked = authorize.check_with(&caller, &action, resource, conditions);
+        checked
+            .await
+            .map_err(|refused| Fault::new("AccessDenied", refused.0))
     }
 }
 

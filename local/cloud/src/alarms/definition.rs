@@ -412,7 +412,7 @@ pub(crate) mod tests {
                 "Unknown TreatMissingData",
             ),
             ("Statistic", json!("p50"), "unknown variant"),
-            ("Threshold", json!(null), "Threshold"),
+            ("Threshold", json!(null), "expected f64"),
             ("AlarmName", json!(""), "1 to 255"),
             (
                 "AlarmActions",

@@ -3,7 +3,7 @@
 //! The emulator keeps metrics well, but judges alarms without their dimensions, and has neither M out
 //! of N nor missing data nor Lambda actions nor events. So a front stands before it: it answers what
 //! is about alarms, with IAM enforced, and passes everything else on (`PutMetricData`,
-//! `GetMetricData`, dashboards).
+//! `GetMetricData`, dashboards), translated where the emulator can't read it ([`relay`]).
 //!
 //! What is simulated: an alarm on one metric with its dimensions, the statistics Average, Sum,
 //! Minimum, Maximum and SampleCount, periods of 10, 20 and 30 s and of minutes, evaluated every 10 s
@@ -27,6 +27,7 @@ mod metrics;
 mod notice;
 mod protocol;
 mod reason;
+mod relay;
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
