@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::{
     Alarms,
-    book::{Filter, set_by_hand},
-    definition::{Definition, Dimension, Metric, dimensions},
+    book::{Filter, Standing},
+    definition::Definition,
     judge::State,
+    metric::{Dimension, Metric, dimensions},
     notice,
     protocol::Fault,
 };
@@ -58,7 +59,7 @@ struct SetState {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct History {
+struct ReadHistory {
     alarm_name: Option<String>,
     history_item_type: Option<String>,
     max_records: Option<usize>,
@@ -131,9 +132,9 @@ impl Alarms {
     }
 
     async fn put(&self, parts: &Parts, input: &Value) -> Result<Value, Fault> {
+        let name = input["AlarmName"].as_str().unwrap_or_default();
+        self.check(parts, "PutMetricAlarm", name).await?;
         let definition = Definition::read(input, &self.place)?;
-        self.check(parts, "PutMetricAlarm", &definition.name)
-            .await?;
         let tags: Vec<Tag> = match input.get("Tags") {
             Some(tags) => read(tags)?,
             None => Vec::new(),
@@ -199,7 +200,7 @@ impl Alarms {
         Ok(json!({"MetricAlarms": alarms}))
     }
 
-    async fn history(&self, parts: &Parts, asked: &History) -> Result<Value, Fault> {
+    async fn history(&self, parts: &Parts, asked: &ReadHistory) -> Result<Value, Fault> {
         let name = asked.alarm_name.as_deref();
         self.check(parts, "DescribeAlarmHistory", name.unwrap_or("*"))
             .await?;
@@ -211,8 +212,8 @@ impl Alarms {
     async fn set_state(&self, parts: &Parts, asked: &SetState) -> Result<Value, Fault> {
         let name = &asked.alarm_name;
         self.check(parts, "SetAlarmState", name).await?;
-        let data = asked.state_reason_data.as_deref();
-        let standing = set_by_hand(state(&asked.state_value)?, &asked.state_reason, data);
+        let data = asked.state_reason_data.clone();
+        let standing = Standing::now(state(&asked.state_value)?, &asked.state_reason, data);
         let change = self
             .book
             .set(name, standing)

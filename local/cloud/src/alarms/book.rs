@@ -1,7 +1,7 @@
 //! The alarms that there are, the state of each, and what happened to them.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    definition::{Definition, Metric},
+    definition::Definition,
+    history::{History, seconds},
     judge::{Decision, State},
-    reason::{self, CREATED},
+    metric::Metric,
+    reason::CREATED,
 };
 
-/// Most items of the history; the oldest go first.
-const HISTORY: usize = 1000;
 /// How long a period's data is waited for after the period's end, seconds.
 const SETTLE_S: i64 = 1;
 
@@ -27,6 +27,18 @@ pub(crate) struct Standing {
     /// `StateReasonData`: JSON in a text.
     pub(crate) data: Option<String>,
     pub(crate) since: Timestamp,
+}
+
+impl Standing {
+    /// A state as of now.
+    pub(crate) fn now(state: State, reason: &str, data: Option<String>) -> Self {
+        Self {
+            state,
+            reason: reason.to_owned(),
+            data,
+            since: Timestamp::now(),
+        }
+    }
 }
 
 /// An alarm that changed its state.
@@ -72,7 +84,7 @@ struct Alarm {
 #[derive(Debug, Default)]
 struct Pages {
     alarms: BTreeMap<String, Alarm>,
-    history: VecDeque<Value>,
+    history: History,
     revisions: u64,
 }
 
@@ -100,12 +112,7 @@ impl Book {
             alarm.evaluated = None;
             "updated"
         } else {
-            let standing = Standing {
-                state: State::InsufficientData,
-                reason: CREATED.to_owned(),
-                data: None,
-                since: now,
-            };
+            let standing = Standing::now(State::InsufficientData, CREATED, None);
             let alarm = Alarm {
                 definition,
                 standing,
@@ -118,7 +125,9 @@ impl Book {
             "created"
         };
         let summary = format!("Alarm \"{name}\" {what}");
-        pages.note(&name, "ConfigurationUpdate", &summary, &json!({}));
+        pages
+            .history
+            .note(&name, "ConfigurationUpdate", &summary, &json!({}));
     }
 
     /// Removes alarms; one that there isn't is an error, which changes nothing.
@@ -130,7 +139,9 @@ impl Book {
         for name in names {
             pages.alarms.remove(name);
             let summary = format!("Alarm \"{name}\" deleted");
-            pages.note(name, "ConfigurationUpdate", &summary, &json!({}));
+            pages
+                .history
+                .note(name, "ConfigurationUpdate", &summary, &json!({}));
         }
         Ok(())
     }
@@ -146,7 +157,9 @@ impl Book {
             alarm.configured = Timestamp::now();
             let what = if enabled { "enabled" } else { "disabled" };
             let summary = format!("Alarm actions {what} for {name}");
-            pages.note(name, "ConfigurationUpdate", &summary, &json!({}));
+            pages
+                .history
+                .note(name, "ConfigurationUpdate", &summary, &json!({}));
         }
     }
 
@@ -186,18 +199,12 @@ impl Book {
         let Decision::Be(state, reason) = decision else {
             return None;
         };
-        let to = Standing {
-            state,
-            reason,
-            data: Some(data),
-            since: Timestamp::now(),
-        };
-        pages.change(name, to)
+        pages.change(name, Standing::now(state, &reason, Some(data)))
     }
 
     /// Notes how an action went.
     pub(crate) fn note_action(&self, alarm: &str, summary: &str, data: &Value) {
-        self.open().note(alarm, "Action", summary, data);
+        self.open().history.note(alarm, "Action", summary, data);
     }
 
     /// The API's `MetricAlarm`s that `filter` lets through, by name.
@@ -229,15 +236,7 @@ impl Book {
 
     /// Items of the history, latest first.
     pub(crate) fn history(&self, alarm: Option<&str>, item_type: Option<&str>) -> Vec<Value> {
-        let pages = self.open();
-        let is = |item: &Value, member: &str, wanted: Option<&str>| {
-            wanted.is_none_or(|wanted| item[member] == wanted)
-        };
-        let items = pages.history.iter().rev();
-        items
-            .filter(|item| is(item, "AlarmName", alarm) && is(item, "HistoryItemType", item_type))
-            .cloned()
-            .collect()
+        self.open().history.items(alarm, item_type)
     }
 
     /// Reads or changes an alarm's tags; `None` when there is no such alarm.
@@ -278,22 +277,8 @@ impl Pages {
             })
         };
         let data = json!({"version": "1.0", "oldState": state(from), "newState": state(to)});
-        self.note(name, "StateUpdate", &summary, &data);
+        self.history.note(name, "StateUpdate", &summary, &data);
         Some(change)
-    }
-
-    fn note(&mut self, alarm: &str, item_type: &str, summary: &str, data: &Value) {
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
-        self.history.push_back(json!({
-            "AlarmName": alarm,
-            "AlarmType": "MetricAlarm",
-            "Timestamp": seconds(Timestamp::now()),
-            "HistoryItemType": item_type,
-            "HistorySummary": summary,
-            "HistoryData": data.to_string(),
-        }));
     }
 }
 
@@ -321,28 +306,6 @@ impl Filter {
     }
 }
 
-/// A moment on the wire: epoch seconds.
-fn seconds(time: Timestamp) -> Value {
-    json!(time.as_millisecond() as f64 / 1e3)
-}
-
-/// A state that somebody set.
-pub(crate) fn set_by_hand(state: State, reason: &str, data: Option<&str>) -> Standing {
-    Standing {
-        state,
-        reason: reason.to_owned(),
-        data: data.map(str::to_owned),
-        since: Timestamp::now(),
-    }
-}
-
-impl Due {
-    /// The reason's data, for what was read.
-    pub(crate) fn data(&self, range: &[super::judge::Slot]) -> String {
-        reason::data(&self.definition, Timestamp::now(), range)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -350,7 +313,7 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    use super::{Book, Decision, Filter, State, set_by_hand};
+    use super::{Book, Decision, Filter, Standing, State};
     use crate::alarms::definition::{
         Definition,
         tests::{input, place},
@@ -407,7 +370,7 @@ mod tests {
     fn a_filter_lets_through_what_it_names() {
         let book = Book::default();
         book.put(definition(), BTreeMap::new());
-        book.set(NAME, set_by_hand(State::Ok, "r", None)).unwrap();
+        book.set(NAME, Standing::now(State::Ok, "r", None)).unwrap();
         let count = |filter: &Filter| book.describe(filter, str::to_owned).len();
         let text = |text: &str| Some(text.to_owned());
         for (filter, expected) in [

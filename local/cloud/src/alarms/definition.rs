@@ -3,14 +3,15 @@
 //! What AWS knows and the stand-in doesn't evaluate is refused and says so: metric math and queries,
 //! percentiles, bands, wall-clock windows, actions other than SNS topics and Lambda functions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    judge::{Missing, Rule, State},
+    judge::{Rule, State, Treatment},
+    metric::{Dimension, Metric, Statistic, dimensions},
     protocol::Fault,
 };
 use crate::names::Place;
@@ -19,45 +20,6 @@ use crate::names::Place;
 const ACTIONS: usize = 5;
 const DAY_S: u64 = 86_400;
 const HOUR_S: u64 = 3600;
-
-/// One metric: name, namespace and exactly these dimensions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Metric {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    pub(crate) dimensions: BTreeMap<String, String>,
-}
-
-/// How a period's values become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) enum Statistic {
-    Average,
-    Sum,
-    Minimum,
-    Maximum,
-    SampleCount,
-}
-
-impl Statistic {
-    /// As the API names it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Average => "Average",
-            Self::Sum => "Sum",
-            Self::Minimum => "Minimum",
-            Self::Maximum => "Maximum",
-            Self::SampleCount => "SampleCount",
-        }
-    }
-}
-
-/// A dimension or a tag, on the wire.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(crate) struct Dimension {
-    pub(crate) name: String,
-    pub(crate) value: String,
-}
 
 /// A metric alarm, as defined.
 #[derive(Debug, Clone)]
@@ -145,7 +107,7 @@ impl Definition {
             ))
         })?;
         let missing_name = asked.treat_missing_data.as_deref().unwrap_or("missing");
-        let missing: Missing = named(missing_name)
+        let missing: Treatment = named(missing_name)
             .ok_or_else(|| invalid(format!("Unknown TreatMissingData: {missing_name}")))?;
         asked.check(place)?;
         Ok(Self {
@@ -236,23 +198,15 @@ impl Definition {
     }
 }
 
-impl Metric {
-    /// The dimensions as a list, each with its name and value under these keys.
-    pub(crate) fn described(&self, [name, value]: [&str; 2]) -> Value {
-        let dimensions = self.dimensions.iter();
-        dimensions
-            .map(|(key, text)| json!({name: key, value: text}))
-            .collect()
-    }
-}
-
 impl Asked {
     fn check(&self, place: &Place) -> Result<(), Fault> {
         let length = self.alarm_name.chars().count();
         if !(1..=255).contains(&length) {
             return Err(invalid("AlarmName must have 1 to 255 characters"));
         }
-        if !(matches!(self.period, 10 | 20 | 30) || self.period > 0 && self.period % 60 == 0) {
+        if !(matches!(self.period, 10 | 20 | 30)
+            || self.period > 0 && self.period.is_multiple_of(60))
+        {
             return Err(invalid("Period must be 10, 20, 30 or a multiple of 60"));
         }
         if self.evaluation_periods < 1 {
@@ -323,13 +277,6 @@ fn check_actions(actions: &[String], place: &Place) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// A dimension list as a map.
-pub(crate) fn dimensions(list: Vec<Dimension>) -> BTreeMap<String, String> {
-    list.into_iter()
-        .map(|dimension| (dimension.name, dimension.value))
-        .collect()
 }
 
 fn named<T: for<'a> Deserialize<'a>>(name: &str) -> Option<T> {

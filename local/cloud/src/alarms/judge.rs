@@ -42,7 +42,7 @@ impl State {
 /// What a missing datapoint counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Missing {
+pub(crate) enum Treatment {
     Missing,
     Ignore,
     Breaching,
@@ -82,12 +82,12 @@ pub(crate) struct Rule {
     pub(crate) periods: usize,
     /// M, where the alarm says it; N otherwise.
     pub(crate) datapoints_to_alarm: Option<usize>,
-    pub(crate) missing: Missing,
+    pub(crate) missing: Treatment,
 }
 
 impl Rule {
     /// M.
-    pub(crate) fn to_alarm(&self) -> usize {
+    pub(crate) fn to_alarm(self) -> usize {
         self.datapoints_to_alarm.unwrap_or(self.periods)
     }
 
@@ -139,16 +139,16 @@ pub(crate) fn judge(rule: &Rule, range: &[Slot]) -> Decision {
         }
     };
     let state = match (lacking, rule.missing) {
-        (0, _) | (_, Missing::NotBreaching) => state_of(breaching),
-        (_, Missing::Breaching) => state_of(breaching + lacking),
-        (_, Missing::Missing) if real.is_empty() => State::InsufficientData,
-        (_, Missing::Ignore) if real.is_empty() => return Decision::Keep,
-        (_, Missing::Missing | Missing::Ignore) => {
+        (0, _) | (_, Treatment::NotBreaching) => state_of(breaching),
+        (_, Treatment::Breaching) => state_of(breaching + lacking),
+        (_, Treatment::Missing) if real.is_empty() => State::InsufficientData,
+        (_, Treatment::Ignore) if real.is_empty() => return Decision::Keep,
+        (_, Treatment::Missing | Treatment::Ignore) => {
             let enough = breaching >= rule.to_alarm();
             match premature(rule, range, breaching == real.len()) {
                 _ if enough => State::Alarm,
                 None => State::Ok,
-                Some(true) if rule.missing == Missing::Missing => State::Alarm,
+                Some(true) if rule.missing == Treatment::Missing => State::Alarm,
                 Some(_) => return Decision::Keep,
             }
         }
@@ -175,7 +175,7 @@ fn premature(rule: &Rule, range: &[Slot], all_breach: bool) -> Option<bool> {
 mod tests {
     use jiff::Timestamp;
 
-    use super::{Decision, Missing, Operator, Point, Rule, Slot, State, judge};
+    use super::{Decision, Operator, Point, Rule, Slot, State, Treatment, judge};
 
     const OK: Option<State> = Some(State::Ok);
     const ALARM: Option<State> = Some(State::Alarm);
@@ -203,7 +203,7 @@ mod tests {
             .collect()
     }
 
-    fn rule(to_alarm: usize, periods: usize, missing: Missing) -> Rule {
+    fn rule(to_alarm: usize, periods: usize, missing: Treatment) -> Rule {
         Rule {
             operator: Operator::Greater,
             threshold: 5.0,
@@ -215,10 +215,10 @@ mod tests {
 
     fn states(to_alarm: usize, drawn: &str) -> [Option<State>; 4] {
         [
-            Missing::Missing,
-            Missing::Ignore,
-            Missing::Breaching,
-            Missing::NotBreaching,
+            Treatment::Missing,
+            Treatment::Ignore,
+            Treatment::Breaching,
+            Treatment::NotBreaching,
         ]
         .map(
             |missing| match judge(&rule(to_alarm, 3, missing), &slots(drawn)) {
@@ -280,7 +280,7 @@ mod tests {
         ] {
             let rule = Rule {
                 operator,
-                ..rule(1, 1, Missing::Missing)
+                ..rule(1, 1, Treatment::Missing)
             };
             assert_eq!(rule.breaches(5.0), at, "{operator:?}");
             assert_eq!(rule.breaches(4.9), below, "{operator:?}");

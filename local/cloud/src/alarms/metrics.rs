@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 use super::{
     SIGNING_NAME, TARGET,
-    definition::{Definition, Dimension, Metric, Statistic, dimensions},
+    definition::Definition,
     judge::{Point, Slot},
+    metric::{Dimension, Metric, Statistic, dimensions},
 };
 
 const MINUTE_S: i64 = 60;

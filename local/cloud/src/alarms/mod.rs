@@ -3,13 +3,13 @@
 //! The emulator keeps metrics well, but judges alarms without their dimensions, and has neither M out
 //! of N nor missing data nor Lambda actions nor events. So a front stands before it: it answers what
 //! is about alarms, with IAM enforced, and passes everything else on (`PutMetricData`,
-//! `GetMetricData`, dashboards), translated where the emulator can't read it ([`relay`]).
+//! `GetMetricData`, dashboards), translated where the emulator can't read it (`relay`).
 //!
 //! What is simulated: an alarm on one metric with its dimensions, the statistics Average, Sum,
 //! Minimum, Maximum and SampleCount, periods of 10, 20 and 30 s and of minutes, evaluated every 10 s
 //! or every minute over windows that end then; M out of N and missing data as documented
-//! ([`judge`]); `SetAlarmState`; tags; history; the state-change event to the rules of the default
-//! bus; SNS and Lambda actions where the topic's or function's policy lets alarms in ([`actions`]).
+//! (`judge`); `SetAlarmState`; tags; history; the state-change event to the rules of the default
+//! bus; SNS and Lambda actions where the topic's or function's policy lets alarms in (`actions`).
 //!
 //! What is left out, and refused: metric math, queries, percentiles, bands, composite alarms,
 //! metrics without dimensions (the emulator mixes them with all others), actions of other kinds,
@@ -22,7 +22,9 @@ mod actions;
 mod api;
 mod book;
 mod definition;
+mod history;
 mod judge;
+mod metric;
 mod metrics;
 mod notice;
 mod protocol;
@@ -108,7 +110,8 @@ impl Alarms {
         let definition = &due.definition;
         let range = metrics::read(&self.wire, &self.high_resolution, definition, due.end).await?;
         let decision = judge::judge(&definition.rule, &range);
-        let change = self.book.settle(due, decision, due.data(&range));
+        let data = reason::data(definition, Timestamp::now(), &range);
+        let change = self.book.settle(due, decision, data);
         self.tell(change);
         Ok(())
     }

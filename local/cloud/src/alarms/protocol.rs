@@ -74,12 +74,11 @@ impl Protocol {
     /// Reads a call's input.
     pub(crate) fn read(self, body: &[u8]) -> Result<Value, Fault> {
         let input = match self {
-            Self::Cbor if body.is_empty() => Ok(json!({})),
+            Self::Cbor | Self::Json if body.is_empty() => Ok(json!({})),
             Self::Cbor => {
                 let mut decoder = Decoder::new(body);
                 decode(&mut decoder, DEPTH).map_err(|error| error.to_string())
             }
-            Self::Json if body.is_empty() => Ok(json!({})),
             Self::Json => serde_json::from_slice(body).map_err(|error| error.to_string()),
             Self::Query => Err(
                 "this stand-in of CloudWatch reads calls about alarms in RPC v2 CBOR \

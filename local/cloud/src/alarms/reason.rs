@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     definition::Definition,
-    judge::{Missing, Operator, Point, Rule, Slot, State, evaluated},
+    judge::{Operator, Point, Rule, Slot, State, Treatment, evaluated},
 };
 
 /// What a new alarm's state is explained by.
@@ -27,9 +27,9 @@ pub(crate) fn text(rule: &Rule, state: State, real: &[(Timestamp, Point)]) -> St
     }
     let lacking = periods - real.len();
     let treated = match rule.missing {
-        Missing::Breaching => Some("Breaching"),
-        Missing::NotBreaching => Some("NonBreaching"),
-        Missing::Missing | Missing::Ignore => None,
+        Treatment::Breaching => Some("Breaching"),
+        Treatment::NotBreaching => Some("NonBreaching"),
+        Treatment::Missing | Treatment::Ignore => None,
     };
     if let Some(treated) = treated.filter(|_| lacking > 0) {
         let received = if real.is_empty() {
@@ -154,7 +154,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::text;
-    use crate::alarms::judge::{Missing, Operator, Point, Rule, State};
+    use crate::alarms::judge::{Operator, Point, Rule, State, Treatment};
 
     fn points(values: &[f64]) -> Vec<(Timestamp, Point)> {
         let latest: Timestamp = "2026-11-02T09:30:00Z".parse().unwrap();
@@ -178,7 +178,7 @@ mod tests {
             threshold: 5.0,
             periods: 3,
             datapoints_to_alarm: Some(3),
-            missing: Missing::Missing,
+            missing: Treatment::Missing,
         };
         let plain = Rule {
             datapoints_to_alarm: None,
@@ -212,7 +212,7 @@ mod tests {
                 "Threshold Crossed: 3 datapoints [1.0 (02/11/26 09:30:00), 0.0 (02/11/26 09:29:00), 2.0 (02/11/26 09:28:00)] were not greater than the threshold (5.0).",
             ),
             (
-                one(Operator::LessOrEqual, Missing::Missing),
+                one(Operator::LessOrEqual, Treatment::Missing),
                 State::Alarm,
                 &[0.0],
                 "Threshold Crossed: 1 out of the last 1 datapoints [0.0 (02/11/26 09:30:00)] was less than or equal to the threshold (5.0) (minimum 1 datapoint for OK -> ALARM transition).",
@@ -224,19 +224,19 @@ mod tests {
                 "Insufficient Data: 3 datapoints were unknown.",
             ),
             (
-                one(Operator::Less, Missing::Missing),
+                one(Operator::Less, Treatment::Missing),
                 State::InsufficientData,
                 &[],
                 "Insufficient Data: 1 datapoint was unknown.",
             ),
             (
-                one(Operator::Greater, Missing::NotBreaching),
+                one(Operator::Greater, Treatment::NotBreaching),
                 State::Ok,
                 &[],
                 "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as [NonBreaching].",
             ),
             (
-                treated(Missing::Breaching),
+                treated(Treatment::Breaching),
                 State::Alarm,
                 &[9.0],
                 "Threshold Crossed: 1 datapoint was received for 3 periods and 2 missing datapoints were treated as [Breaching].",

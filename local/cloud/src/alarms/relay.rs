@@ -33,9 +33,8 @@ impl Front for Alarms {
                 Ok(input) => self.operate(&parts, &operation, input).await,
                 Err(fault) => Err(fault.clone()),
             };
-            match answered.transpose() {
-                Some(answer) => return protocol.answer(answer),
-                None => tracing::debug!(operation, "not an alarm's"),
+            if let Some(answer) = answered.transpose() {
+                return protocol.answer(answer);
             }
         }
         let response = match (protocol, &input) {
