@@ -270,6 +270,15 @@ mod tests {
         }
     }
 
+    /// "All real data points in the evaluation range are included in the evaluation": where M of them
+    /// breach, nothing that is missing can change it.
+    #[test]
+    fn enough_breaching_data_alarms_whatever_is_missing() {
+        for (to_alarm, drawn) in [(1, "- - - 0 X"), (1, "- - - - X"), (2, "- - - X X")] {
+            assert_eq!(states(to_alarm, drawn), [ALARM; 4], "{drawn}");
+        }
+    }
+
     #[test]
     fn the_threshold_itself_breaches_where_the_operator_says_so() {
         for (operator, at, below) in [

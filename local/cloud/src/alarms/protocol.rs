@@ -7,13 +7,13 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
+use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
 
 /// Deepest nesting that is read.
 const DEPTH: usize = 32;
 /// How members that hold moments end; JSON and we write them as epoch seconds, CBOR tags them.
-const MOMENT: &str = "Timestamp";
-const MOMENTS: &str = "Timestamps";
+const MOMENTS: [&str; 3] = ["Timestamp", "Timestamps", "LastModified"];
 
 /// How a call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,7 +220,7 @@ fn encode(encoder: &mut Encoder, value: &Value) {
             encoder.map(map.len());
             for (key, item) in map {
                 encoder.str(key);
-                if key.ends_with(MOMENT) || key.ends_with(MOMENTS) {
+                if MOMENTS.iter().any(|end| key.ends_with(end)) {
                     encode_moments(encoder, item);
                 } else {
                     encode(encoder, item);
@@ -230,9 +230,11 @@ fn encode(encoder: &mut Encoder, value: &Value) {
     }
 }
 
-/// A moment, or a list of them.
+/// A moment, or a list of them; the emulator writes some as text.
 fn encode_moments(encoder: &mut Encoder, value: &Value) {
-    match (value, value.as_f64()) {
+    let written = value.as_str().and_then(|text| text.parse().ok());
+    let written = written.map(|time: Timestamp| time.as_millisecond() as f64 / 1e3);
+    match (value, written.or_else(|| value.as_f64())) {
         (_, Some(seconds)) => {
             encoder.timestamp(&DateTime::from_secs_f64(seconds));
         }
@@ -265,6 +267,17 @@ mod tests {
         let tags = bytes.windows(2).filter(|pair| **pair == [0xc1, 0xfb]);
         assert_eq!(tags.count(), 2, "{bytes:x?}");
         assert_eq!(decode(&mut Decoder::new(&bytes), DEPTH).unwrap(), value);
+    }
+
+    #[test]
+    fn moments_in_text_become_moments() {
+        let mut encoder = Encoder::new(Vec::new());
+        encode(
+            &mut encoder,
+            &json!({"LastModified": "1970-01-01T00:01:00Z"}),
+        );
+        let value = decode(&mut Decoder::new(&encoder.into_writer()), DEPTH).unwrap();
+        assert_eq!(value, json!({"LastModified": 60.0}));
     }
 
     #[test]
