@@ -3,6 +3,7 @@
 //!
 //! `detail.note` names the object to write the outcome to; `detail.fail` fails the message;
 //! `detail.call` is `{"service", "target", "body"}`, an AWS JSON call at that service's address.
+//! What didn't come through a queue is only logged.
 
 use std::env;
 
@@ -17,6 +18,9 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let mut failures = Vec::new();
+    if event.payload.get("Records").is_none() {
+        println!("invoked with {}", event.payload);
+    }
     for record in event.payload["Records"].as_array().into_iter().flatten() {
         let message: Value = serde_json::from_str(record["body"].as_str().unwrap_or_default())?;
         println!("received {}", message["detail"]);

@@ -74,6 +74,8 @@ pub struct Addresses {
     pub sagemaker: String,
     /// ECR.
     pub ecr: String,
+    /// CloudWatch.
+    pub cloudwatch: String,
     /// EKS.
     pub eks: String,
     /// The forecasting API, once deployed.
@@ -215,6 +217,7 @@ impl Addresses {
             ("SAGEMAKER", &self.sagemaker),
             ("SAGEMAKER_RUNTIME", &self.sagemaker),
             ("ECR", &self.ecr),
+            ("CLOUDWATCH", &self.cloudwatch),
             ("EKS", &self.eks),
         ]
         .into_iter()

@@ -8,7 +8,7 @@ use local_wire::{Deliver as _, ImageSpec, Method, S3Object};
 use serde_json::{Value, json};
 
 use crate::{
-    Cloud,
+    Cloud, alarms,
     image::{self, Findings},
     plan::FunctionPlan,
 };
@@ -212,6 +212,21 @@ impl Cloud {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Calls CloudWatch as the cloud's root user: `PutMetricAlarm`, `PutMetricData`, with their
+    /// input as the API has it.
+    pub async fn cloudwatch(&self, operation: &str, input: Value) -> anyhow::Result<Value> {
+        let wire = self.wire().at(&self.addresses().cloudwatch);
+        let target = format!("{}.{operation}", alarms::TARGET);
+        Ok(wire.json(alarms::SIGNING_NAME, &target, input).await?)
+    }
+
+    /// An alarm as `DescribeAlarms` gives it; `None` when there is none.
+    pub async fn alarm(&self, name: &str) -> anyhow::Result<Option<Value>> {
+        let input = json!({"AlarmNames": [name]});
+        let answer = self.cloudwatch("DescribeAlarms", input).await?;
+        Ok(answer["MetricAlarms"].get(0).cloned())
     }
 
     /// Approves a model package, as a person does who looked at it.

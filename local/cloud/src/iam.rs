@@ -32,6 +32,8 @@ struct Statement {
     resources: Vec<String>,
     /// AWS services a resource's policy speaks of; empty in a role's policy.
     services: Vec<String>,
+    /// A resource's policy speaks of everyone, `{"AWS": "*"}`.
+    anyone: bool,
     conditions: Vec<Condition>,
 }
 
@@ -110,10 +112,9 @@ impl Policy {
 
     /// A resource's own policy: may an AWS service (`events.amazonaws.com`) do this?
     pub fn allows_service(&self, service: &str, request: &Request<'_>) -> bool {
-        let named = self
-            .statements
-            .iter()
-            .filter(|statement| statement.services.iter().any(|name| name == service));
+        let named = self.statements.iter().filter(|statement| {
+            statement.anyone || statement.services.iter().any(|name| name == service)
+        });
         verdict(named, request) == Verdict::Allowed
     }
 }
@@ -156,14 +157,14 @@ impl Statement {
                 });
             }
         }
+        let principal = shape.principal.unwrap_or_default();
+        let texts = |list: Option<OneOrMany<_>>| list.map(OneOrMany::into_vec).unwrap_or_default();
         Ok(Self {
             effect: shape.effect,
             actions: shape.action.into_vec(),
             resources: shape.resource.into_vec(),
-            services: shape
-                .principal
-                .map(|p| p.service.into_vec())
-                .unwrap_or_default(),
+            services: texts(principal.service),
+            anyone: texts(principal.aws).iter().any(|name| name == "*"),
             conditions,
         })
     }
@@ -248,10 +249,12 @@ struct StatementShape {
     condition: BTreeMap<String, BTreeMap<String, OneOrMany<String>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Principal {
-    service: OneOrMany<String>,
+    service: Option<OneOrMany<String>>,
+    #[serde(rename = "AWS")]
+    aws: Option<OneOrMany<String>>,
 }
 
 #[derive(Deserialize)]

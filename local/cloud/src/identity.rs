@@ -92,7 +92,13 @@ impl Identity {
         Ok(credentials)
     }
 
-    async fn decide(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), Refused> {
+    async fn decide(
+        &self,
+        caller: &Caller,
+        action: &str,
+        resource: &str,
+        conditions: &[(&str, &str)],
+    ) -> Result<(), Refused> {
         if caller.access_key_id == root_credentials().access_key_id {
             return Ok(());
         }
@@ -102,7 +108,9 @@ impl Identity {
             .await
             .map_err(|error| Refused(format!("the policies of {}: {error}", session.role)))?;
         let arn = session.arn.unwrap_or_default();
-        let context = self.context(&arn, action);
+        let mut context = self.context(&arn, action);
+        let own = conditions.iter().copied();
+        context.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let request = Request {
             action,
             resource,
@@ -180,7 +188,17 @@ impl Authorize for Identity {
         action: &'a str,
         resource: &'a str,
     ) -> BoxFuture<'a, Result<(), Refused>> {
-        Box::pin(self.decide(caller, action, resource))
+        Box::pin(self.decide(caller, action, resource, &[]))
+    }
+
+    fn check_with<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: &'a str,
+        resource: &'a str,
+        conditions: &'a [(&'a str, &'a str)],
+    ) -> BoxFuture<'a, Result<(), Refused>> {
+        Box::pin(self.decide(caller, action, resource, conditions))
     }
 }
 

@@ -90,6 +90,7 @@ fn print(cloud: &Cloud) {
         ("AWS_ENDPOINT_URL_SAGEMAKER", &addresses.sagemaker),
         ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", &addresses.sagemaker),
         ("AWS_ENDPOINT_URL_ECR", &addresses.ecr),
+        ("AWS_ENDPOINT_URL_CLOUDWATCH", &addresses.cloudwatch),
         ("AWS_ENDPOINT_URL_EKS", &addresses.eks),
         ("AWS_REGION", &place.region),
         ("AWS_ACCESS_KEY_ID", "test"),

@@ -9,8 +9,9 @@ use local_wire::{Authorize, Credentials, Deliver, Images, Wire};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    Addresses, emulator::free_ports, front, iam::Policy, identity::Identity, image::Registered,
-    manifests::Manifests, names::Place, plan::FunctionPlan, registry::Registry, router::Router,
+    Addresses, alarms::Alarms, emulator::free_ports, front, iam::Policy, identity::Identity,
+    image::Registered, manifests::Manifests, names::Place, plan::FunctionPlan, registry::Registry,
+    router::Router,
 };
 
 /// Group of the functions' roles inside the cluster, as their access entries say.
@@ -39,6 +40,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Reserved {
     sagemaker: TcpListener,
     ecr: TcpListener,
+    cloudwatch: TcpListener,
     eks: u16,
     service: u16,
     pub(crate) addresses: Addresses,
@@ -49,18 +51,21 @@ impl Reserved {
     pub(crate) async fn take(aws: &str) -> std::io::Result<Self> {
         let sagemaker = TcpListener::bind(("127.0.0.1", 0)).await?;
         let ecr = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let cloudwatch = TcpListener::bind(("127.0.0.1", 0)).await?;
         let [eks, service] = free_ports()?;
         let local = |port: u16| format!("http://127.0.0.1:{port}");
         let addresses = Addresses {
             aws: aws.to_owned(),
             sagemaker: local(sagemaker.local_addr()?.port()),
             ecr: local(ecr.local_addr()?.port()),
+            cloudwatch: local(cloudwatch.local_addr()?.port()),
             eks: local(eks),
             service: local(service),
         };
         Ok(Self {
             sagemaker,
             ecr,
+            cloudwatch,
             eks,
             service,
             addresses,
@@ -114,7 +119,7 @@ impl Services {
                 &place.cluster_name(),
             )),
             access_entries: access_entries(plans),
-            pod_environment: pod_environment(around),
+            pod_environment: pod_environment(around, &reserved.addresses),
             service_account_environment: BTreeMap::from([(account, credential_variables(pods))]),
             restart_back_off: RESTART_BACK_OFF,
         };
@@ -140,6 +145,19 @@ impl Services {
         );
         let ecr = front::serve(reserved.ecr, Arc::new(registry), services.stopped());
         services.spawn("ECR", async { Ok(ecr.await?) });
+        let alarms = Arc::new(Alarms::new(
+            around.wire.clone(),
+            place.clone(),
+            Arc::clone(&authorize),
+            Arc::clone(&deliver),
+        ));
+        let front = front::serve(reserved.cloudwatch, Arc::clone(&alarms), services.stopped());
+        services.spawn("CloudWatch", async { Ok(front.await?) });
+        let stopped = services.stopped();
+        services.spawn("CloudWatch's alarms", async move {
+            alarms.watch(stopped).await;
+            Ok(())
+        });
         let config = local_sagemaker::Config {
             region: place.region.clone(),
             account: place.account.clone(),
@@ -243,8 +261,12 @@ fn access_entries(plans: &[FunctionPlan]) -> BTreeMap<String, AccessEntry> {
         .collect()
 }
 
-fn pod_environment(around: &Surroundings) -> BTreeMap<String, String> {
+fn pod_environment(around: &Surroundings, addresses: &Addresses) -> BTreeMap<String, String> {
     BTreeMap::from([
+        (
+            "AWS_ENDPOINT_URL_CLOUDWATCH".to_owned(),
+            addresses.cloudwatch.clone(),
+        ),
         ("AWS_REGION".to_owned(), around.place.region.clone()),
         (
             "AWS_ENDPOINT_URL".to_owned(),

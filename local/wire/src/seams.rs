@@ -44,6 +44,18 @@ pub trait Authorize: Send + Sync + 'static {
         action: &'a str,
         resource: &'a str,
     ) -> BoxFuture<'a, Result<(), Refused>>;
+
+    /// The same for a call that has condition keys of its own (in lower case,
+    /// `cloudwatch:namespace`). Who doesn't know conditions leaves them out.
+    fn check_with<'a>(
+        &'a self,
+        caller: &'a Caller,
+        action: &'a str,
+        resource: &'a str,
+        _conditions: &'a [(&'a str, &'a str)],
+    ) -> BoxFuture<'a, Result<(), Refused>> {
+        self.check(caller, action, resource)
+    }
 }
 
 /// Takes an event that an AWS service emits (a whole EventBridge envelope) to the deployed rules.

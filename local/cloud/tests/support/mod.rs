@@ -91,7 +91,8 @@ impl Project {
     }
 }
 
-fn policy() -> Value {
+/// The policy that the functions have unless it is written otherwise.
+pub(crate) fn policy() -> Value {
     json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage",
             "sqs:GetQueueAttributes"], "Resource": "${queue_arn}"},
