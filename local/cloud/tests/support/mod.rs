@@ -46,9 +46,11 @@ impl Project {
         for function in ["probe", "idle"] {
             fs::copy(&example, bin.join(function)).unwrap();
         }
-        let server = bin.join("serve");
-        fs::write(&server, "#!/bin/sh\nexec sleep 600\n").unwrap();
-        fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
+        for program in ["serve", "train"] {
+            let program = bin.join(program);
+            fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         let options = Options::new(root.path(), &root.path().join("state"), &bin);
         let project = Self { root, options };
         project.write("infra/functions.json", &json!({
