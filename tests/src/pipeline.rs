@@ -269,6 +269,7 @@ impl Pipeline {
                     sagemaker: world,
                     images: world,
                     cluster: world,
+                    alarms: world,
                     bus: world,
                     clock: world,
                 };
@@ -284,6 +285,7 @@ impl Pipeline {
                     endpoints: world,
                     cluster: world,
                     api: world,
+                    alarms: world,
                     bus: world,
                     clock: world,
                 };
@@ -298,6 +300,7 @@ impl Pipeline {
                     store: world,
                     sagemaker: world,
                     cluster: world,
+                    alarms: world,
                     bus: world,
                     clock: world,
                 };

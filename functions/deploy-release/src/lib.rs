@@ -11,10 +11,13 @@ pub mod parts;
 use std::time::Duration;
 
 use domain::{
-    Error, Result, Step, converge,
+    Error, Result, Step,
+    alarms::AlarmSettings,
+    converge,
     layout::Artifacts,
     ports::{
-        Bus, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry, Scan, StoredImage,
+        Alarms, Bus, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry, Scan,
+        StoredImage,
     },
     records::{self, Versioned},
     release::{Configuration, Held, Pointer},
@@ -54,6 +57,8 @@ pub struct Config {
     pub configuration: Configuration,
     /// Field manager that applied the Deployment's first manifest, and whose image is taken over.
     pub first_manager: String,
+    /// What alarms are made with.
+    pub alarms: AlarmSettings,
     /// A rollout without a verdict counts as abandoned after this, seconds.
     pub abandoned_after_s: u64,
 }
@@ -75,6 +80,7 @@ impl Config {
                 environment: settings.json("API_ENVIRONMENT")?,
             },
             first_manager: settings.text("FIRST_FIELD_MANAGER")?,
+            alarms: AlarmSettings::read(settings)?,
             abandoned_after_s: settings.parsed("ABANDONED_AFTER_S")?,
             environment,
         };
@@ -94,7 +100,7 @@ impl Config {
 
 /// The ports that a deployment needs.
 #[derive(Debug)]
-pub struct Ports<'a, S, R, I, K, B, C> {
+pub struct Ports<'a, S, R, I, K, W, B, C> {
     /// S3.
     pub store: &'a S,
     /// SageMaker's registry and endpoints.
@@ -103,6 +109,8 @@ pub struct Ports<'a, S, R, I, K, B, C> {
     pub images: &'a I,
     /// EKS.
     pub cluster: &'a K,
+    /// CloudWatch.
+    pub alarms: &'a W,
     /// The bus.
     pub bus: &'a B,
     /// The clock.
@@ -110,9 +118,9 @@ pub struct Ports<'a, S, R, I, K, B, C> {
 }
 
 /// Gathers, decides, applies.
-pub async fn handle<S, R, I, K, B, C>(
+pub async fn handle<S, R, I, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, I, K, B, C>,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
     received: Received,
 ) -> Result<Step<Decision>>
 where
@@ -120,6 +128,7 @@ where
     R: Registry + Endpoints,
     I: ImageRegistry,
     K: Cluster,
+    W: Alarms,
     B: Bus,
     C: Clock,
 {
@@ -154,9 +163,9 @@ where
 }
 
 /// The half that the event is about, as it is now; otherwise why the event isn't for this function.
-async fn half<S, R, I, K, B, C>(
+async fn half<S, R, I, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, I, K, B, C>,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
     event: &Event,
 ) -> Result<std::result::Result<Half, String>>
 where
@@ -202,9 +211,9 @@ async fn scanned(
     Ok(Some((stored, scan)))
 }
 
-async fn gather<S, R, I, K, B, C>(
+async fn gather<S, R, I, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, I, K, B, C>,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
     half: &Half,
     pointer: &Pointer,
     received: &Received,
@@ -272,11 +281,11 @@ async fn waiting(
     }
 }
 
-/// Reason, manifest, pointer, endpoint, Deployment, announcement: each is there before the next, and
+/// Reason, manifest, pointer, alarms, endpoint, Deployment, announcement: each is there before the next, and
 /// each may be repeated.
-async fn roll_out<S, R, I, K, B, C>(
+async fn roll_out<S, R, I, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, I, K, B, C>,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
     rollout: &Rollout,
     pointer: &Versioned<Pointer>,
 ) -> Result<()>
@@ -284,6 +293,7 @@ where
     S: ObjectStore,
     R: Endpoints,
     K: Cluster,
+    W: Alarms,
     B: Bus,
     C: Clock,
 {
@@ -307,6 +317,9 @@ where
             &next,
         )
         .await?;
+    }
+    for alarm in config.alarms.candidate(release) {
+        ports.alarms.ensure_alarm(&alarm).await?;
     }
     ports
         .sagemaker
@@ -336,9 +349,9 @@ where
 
 /// Marks the model as waiting. An image that came before the mark wouldn't take it along, so the
 /// image is looked for once more after it.
-async fn hold<S, R, I, K, B, C>(
+async fn hold<S, R, I, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, I, K, B, C>,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
     package_arn: &str,
     reason: &str,
     pointer: &Versioned<Pointer>,

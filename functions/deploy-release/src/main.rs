@@ -1,6 +1,8 @@
 //! Wiring of `deploy-release`: settings, clients, the handler.
 
-use aws::{Context, Ecr, EventBridge, Kubernetes, S3, SageMaker, Sqs, SystemClock, Workload};
+use aws::{
+    CloudWatch, Context, Ecr, EventBridge, Kubernetes, S3, SageMaker, Sqs, SystemClock, Workload,
+};
 use deploy_release::{Config, NAME, Ports, handle};
 use domain::settings::Settings;
 
@@ -32,12 +34,14 @@ async fn run() -> domain::Result<runtime::Exit> {
             container: settings.text("CONTAINER")?,
         },
     );
+    let alarms = CloudWatch::new(&context);
     let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
     let ports = Ports {
         store: &store,
         sagemaker: &sagemaker,
         images: &images,
         cluster: &cluster,
+        alarms: &alarms,
         bus: &bus,
         clock: &SystemClock,
     };

@@ -11,9 +11,11 @@ pub mod decide;
 mod lift;
 
 use domain::{
-    Result, Step, converge,
+    Result, Step,
+    alarms::{AGAINST_A_RELEASE, PREFIX, candidate_names},
+    converge,
     layout::Artifacts,
-    ports::{Bus, Clock, Cluster, Endpoints, ObjectStore, Registry},
+    ports::{Alarms, Bus, Clock, Cluster, Endpoints, ObjectStore, Registry},
     quarantine::{Part, Quarantine},
     records::{self, Versioned},
     release::{Pointer, Progress, Restore},
@@ -73,13 +75,15 @@ impl Config {
 
 /// The ports that a rollback needs.
 #[derive(Debug)]
-pub struct Ports<'a, S, R, K, B, C> {
+pub struct Ports<'a, S, R, K, W, B, C> {
     /// S3.
     pub store: &'a S,
     /// SageMaker's registry and endpoints.
     pub sagemaker: &'a R,
     /// EKS.
     pub cluster: &'a K,
+    /// CloudWatch.
+    pub alarms: &'a W,
     /// The bus.
     pub bus: &'a B,
     /// The clock.
@@ -87,15 +91,16 @@ pub struct Ports<'a, S, R, K, B, C> {
 }
 
 /// Gathers, decides, applies.
-pub async fn handle<S, R, K, B, C>(
+pub async fn handle<S, R, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, K, B, C>,
+    ports: &Ports<'_, S, R, K, W, B, C>,
     received: Received,
 ) -> Result<Step<Decision>>
 where
     S: ObjectStore,
     R: Registry + Endpoints,
     K: Cluster,
+    W: Alarms,
     B: Bus,
     C: Clock,
 {
@@ -183,12 +188,19 @@ fn trigger(
 
 /// Why an alarm isn't one of this environment's API; `None` when it is.
 fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
-    let namespace = alarm
-        .name
-        .strip_prefix("RetailForecast-API-Error-Rate-")
-        .or_else(|| alarm.name.strip_prefix("RetailForecast-API-Latency-"));
-    let Some(rest) = namespace else {
-        return Some(format!("{} isn't an alarm of the API", alarm.name));
+    let of_kind = |kind| {
+        alarm
+            .name
+            .strip_prefix(PREFIX)?
+            .strip_prefix(kind)?
+            .strip_prefix('-')
+    };
+    let Some(rest) = AGAINST_A_RELEASE.into_iter().find_map(of_kind) else {
+        return Some(format!(
+            "{} isn't one of the API's alarms that speak against a release: {}",
+            alarm.name,
+            AGAINST_A_RELEASE.join(", ")
+        ));
     };
     let ours = rest
         .strip_prefix(config.namespace.as_str())
@@ -201,9 +213,9 @@ fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
     })
 }
 
-async fn gather<S, R, K, B, C>(
+async fn gather<S, R, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, K, B, C>,
+    ports: &Ports<'_, S, R, K, W, B, C>,
     pointer: &Pointer,
     bad: Option<&str>,
 ) -> Result<Facts>
@@ -238,9 +250,9 @@ async fn quarantine(config: &Config, store: &impl ObjectStore) -> Result<Version
 
 /// Reason, pointer, Deployment, endpoint, quarantine, announcement: each is there before the next, and
 /// each may be repeated. The Deployment comes before the endpoint, whose own update may have to end first.
-async fn go_back<S, R, K, B, C>(
+async fn go_back<S, R, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, K, B, C>,
+    ports: &Ports<'_, S, R, K, W, B, C>,
     rollback: &Rollback,
     pointer: &Versioned<Pointer>,
 ) -> Result<()>
@@ -248,6 +260,7 @@ where
     S: ObjectStore,
     R: Registry + Endpoints,
     K: Cluster,
+    W: Alarms,
     B: Bus,
     C: Clock,
 {
@@ -288,6 +301,10 @@ where
         let why = format!("quarantined in {}: {}", config.environment, guilty.reason);
         ports.sagemaker.reject(&guilty.identity, &why).await?;
     }
+    ports
+        .alarms
+        .remove_alarms(&candidate_names(&config.namespace, from))
+        .await?;
     let started = RollbackStarted {
         release: release.clone(),
         from: from.clone(),
@@ -305,9 +322,9 @@ where
 }
 
 /// Keeps the reason, and closes a way back that was open.
-async fn give_up<S, R, K, B, C>(
+async fn give_up<S, R, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, K, B, C>,
+    ports: &Ports<'_, S, R, K, W, B, C>,
     from: &str,
     decision: &Decision,
     pointer: &Versioned<Pointer>,

@@ -14,9 +14,9 @@ use events::{
 use crate::{Config, Decision, NAME, Ports, quarantine};
 
 /// Lifts what the request names; says so when there is nothing of that name.
-pub(crate) async fn lift<S, R, K, B, C>(
+pub(crate) async fn lift<S, R, K, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, R, K, B, C>,
+    ports: &Ports<'_, S, R, K, W, B, C>,
     request: &LiftRequested,
 ) -> Result<Decision>
 where

@@ -1,6 +1,8 @@
 //! Wiring of `roll-back`: settings, clients, the handler.
 
-use aws::{Context, EventBridge, Kubernetes, S3, SageMaker, Sqs, SystemClock, Workload};
+use aws::{
+    CloudWatch, Context, EventBridge, Kubernetes, S3, SageMaker, Sqs, SystemClock, Workload,
+};
 use domain::settings::Settings;
 use roll_back::{Config, NAME, Ports, handle};
 
@@ -31,11 +33,13 @@ async fn run() -> domain::Result<runtime::Exit> {
             container: settings.text("CONTAINER")?,
         },
     );
+    let alarms = CloudWatch::new(&context);
     let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
     let ports = Ports {
         store: &store,
         sagemaker: &sagemaker,
         cluster: &cluster,
+        alarms: &alarms,
         bus: &bus,
         clock: &SystemClock,
     };

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use domain::{
     Result, Step,
+    alarms::{AlarmSettings, candidate_names},
     evaluation::GoldenRows,
     layout::Artifacts,
-    ports::{Api, Bus, Clock, Cluster, Endpoints, ObjectStore},
+    ports::{Alarms, Api, Bus, Clock, Cluster, Endpoints, ObjectStore},
     records::{self, Versioned},
     release::{Manifest, Pointer, Target},
     rollout::{Deployment, Rollout},
@@ -44,6 +45,8 @@ pub struct Config {
     pub rollout_limit_s: i64,
     /// Limit for the API to answer rightly, seconds on top of it.
     pub health_limit_s: i64,
+    /// What alarms are made with.
+    pub alarms: AlarmSettings,
     /// Delay until the next look.
     pub look_again: Duration,
     /// Largest relative difference between a golden row and the service's answer.
@@ -59,6 +62,7 @@ impl Config {
             endpoint: settings.text("ENDPOINT_NAME")?,
             rollout_limit_s: settings.parsed("ROLLOUT_LIMIT_S")?,
             health_limit_s: settings.parsed("HEALTH_LIMIT_S")?,
+            alarms: AlarmSettings::read(settings)?,
             look_again: Duration::from_secs(settings.parsed("LOOK_AGAIN_S")?),
             golden_tolerance: settings.parsed("GOLDEN_TOLERANCE")?,
         })
@@ -71,7 +75,7 @@ impl Config {
 
 /// The ports that a verification needs.
 #[derive(Debug)]
-pub struct Ports<'a, S, E, K, A, B, C> {
+pub struct Ports<'a, S, E, K, A, W, B, C> {
     /// S3.
     pub store: &'a S,
     /// SageMaker's endpoints.
@@ -80,6 +84,8 @@ pub struct Ports<'a, S, E, K, A, B, C> {
     pub cluster: &'a K,
     /// The API, as its users reach it.
     pub api: &'a A,
+    /// CloudWatch.
+    pub alarms: &'a W,
     /// The bus.
     pub bus: &'a B,
     /// The clock.
@@ -87,9 +93,9 @@ pub struct Ports<'a, S, E, K, A, B, C> {
 }
 
 /// Gathers, decides, applies.
-pub async fn handle<S, E, K, A, B, C>(
+pub async fn handle<S, E, K, A, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, E, K, A, B, C>,
+    ports: &Ports<'_, S, E, K, A, W, B, C>,
     received: Received,
 ) -> Result<Step<Decision>>
 where
@@ -97,6 +103,7 @@ where
     E: Endpoints,
     K: Cluster,
     A: Api,
+    W: Alarms,
     B: Bus,
     C: Clock,
 {
@@ -146,8 +153,32 @@ where
         }
     };
     settle(config, ports.store, &target, &decision, &pointer, next).await?;
+    watch(config, ports.alarms, &target.release, &decision).await?;
     ports.bus.announce(&announced.announcement()?).await?;
     Ok(Step::Done(decision))
+}
+
+/// The owner's alarms watch what is live from now on; a candidate has none any more.
+async fn watch(
+    config: &Config,
+    alarms: &impl Alarms,
+    release: &str,
+    decision: &Decision,
+) -> Result<()> {
+    if matches!(
+        decision,
+        Decision::Verified { .. } | Decision::Restored { .. }
+    ) {
+        for alarm in config.alarms.live(release) {
+            alarms.ensure_alarm(&alarm).await?;
+        }
+    }
+    if matches!(decision, Decision::NotRestored { .. }) {
+        return Ok(());
+    }
+    alarms
+        .remove_alarms(&candidate_names(&config.alarms.namespace, release))
+        .await
 }
 
 /// Keeps the reason, then moves the pointer.
@@ -173,9 +204,9 @@ async fn settle(
     }
 }
 
-async fn gather<S, E, K, A, B, C>(
+async fn gather<S, E, K, A, W, B, C>(
     config: &Config,
-    ports: &Ports<'_, S, E, K, A, B, C>,
+    ports: &Ports<'_, S, E, K, A, W, B, C>,
     started: &Started,
 ) -> Result<Facts>
 where

@@ -1,6 +1,9 @@
 //! Wiring of `verify-release`: settings, clients, the handler.
 
-use aws::{Context, EventBridge, HttpApi, Kubernetes, S3, SageMaker, Sqs, SystemClock, Workload};
+use aws::{
+    CloudWatch, Context, EventBridge, HttpApi, Kubernetes, S3, SageMaker, Sqs, SystemClock,
+    Workload,
+};
 use domain::settings::Settings;
 use verify_release::{Config, NAME, Ports, handle};
 
@@ -32,12 +35,14 @@ async fn run() -> domain::Result<runtime::Exit> {
         },
     );
     let api = HttpApi::new(&settings.text("SERVICE_URL")?)?;
+    let alarms = CloudWatch::new(&context);
     let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
     let ports = Ports {
         store: &store,
         endpoints: &sagemaker,
         cluster: &cluster,
         api: &api,
+        alarms: &alarms,
         bus: &bus,
         clock: &SystemClock,
     };

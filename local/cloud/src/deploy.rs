@@ -113,8 +113,23 @@ async fn alerts(wire: &Wire, place: &Place) -> anyhow::Result<()> {
         "Attributes": {"Policy": policy.to_string()},
     });
     wire.json("sqs", "AmazonSQS.CreateQueue", body).await?;
-    wire.query("sns", SNS, "CreateTopic", &[("Name", name)])
-        .await?;
+    let alarms = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": topic,
+            "Condition": {"StringEquals": {"aws:SourceAccount": place.account}},
+        }],
+    });
+    let alarms = alarms.to_string();
+    let params = [
+        ("Name", name),
+        ("Attributes.entry.1.key", "Policy"),
+        ("Attributes.entry.1.value", alarms.as_str()),
+    ];
+    wire.query("sns", SNS, "CreateTopic", &params).await?;
     let params = [
         ("TopicArn", topic.as_str()),
         ("Protocol", "sqs"),

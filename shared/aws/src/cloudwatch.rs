@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cloudwatch::{
     Client,
-    types::{Dimension, MetricDatum, StandardUnit},
+    types::{ComparisonOperator, Dimension, MetricDatum, StandardUnit, Statistic},
 };
-use domain::Result;
+use domain::{
+    Result,
+    ports::{AlarmSpec, Alarms},
+};
 
 use crate::{Context, failure::failed};
 
@@ -95,6 +98,71 @@ impl CloudWatch {
                     )
                 })?;
         }
+        Ok(())
+    }
+}
+
+impl Alarms for CloudWatch {
+    async fn ensure_alarm(&self, spec: &AlarmSpec) -> Result<()> {
+        let missing = if spec.silence_alarms {
+            "breaching"
+        } else {
+            "notBreaching"
+        };
+        self.client
+            .put_metric_alarm()
+            .alarm_name(&spec.name)
+            .alarm_description(&spec.description)
+            .namespace(&spec.metrics)
+            .metric_name(&spec.metric)
+            .dimensions(
+                Dimension::builder()
+                    .name("DeploymentId")
+                    .value(&spec.release)
+                    .build(),
+            )
+            .statistic(Statistic::Average)
+            .comparison_operator(ComparisonOperator::GreaterThanThreshold)
+            .threshold(spec.threshold)
+            .period(spec.period_s)
+            .evaluation_periods(spec.periods)
+            .datapoints_to_alarm(spec.periods)
+            .treat_missing_data(missing)
+            .set_alarm_actions(Some(spec.actions.clone()))
+            .send()
+            .await
+            .map_err(|error| {
+                let doing = format!("setting the alarm {}", spec.name);
+                failed(doing, "cloudwatch:PutMetricAlarm", error)
+            })?;
+        Ok(())
+    }
+
+    async fn remove_alarms(&self, names: &[String]) -> Result<()> {
+        let doing = format!("removing the alarms {}", names.join(", "));
+        // One name that isn't there would keep all of them.
+        let found = self
+            .client
+            .describe_alarms()
+            .set_alarm_names(Some(names.to_vec()))
+            .send()
+            .await
+            .map_err(|error| failed(&doing, "cloudwatch:DescribeAlarms", error))?;
+        let found: Vec<String> = found
+            .metric_alarms
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|alarm| alarm.alarm_name)
+            .collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.client
+            .delete_alarms()
+            .set_alarm_names(Some(found))
+            .send()
+            .await
+            .map_err(|error| failed(&doing, "cloudwatch:DeleteAlarms", error))?;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The words of the system: names, releases, judgements, settings, and the ports through which
 //! functions reach the world. No I/O, no AWS, no runtime, and no other crate of ours.
 
+pub mod alarms;
 pub mod converge;
 pub mod error;
 pub mod evaluation;

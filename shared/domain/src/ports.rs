@@ -357,6 +357,39 @@ pub struct Answer {
     pub trouble: Option<String>,
 }
 
+/// An alarm on one metric of one release's API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlarmSpec {
+    /// Alarm name.
+    pub name: String,
+    /// What it means, for people.
+    pub description: String,
+    /// CloudWatch namespace of the metric.
+    pub metrics: String,
+    /// `ErrorRate` (percent), `Latency` (milliseconds) or `RequestCount`.
+    pub metric: String,
+    /// The release: the metric's dimension `DeploymentId`.
+    pub release: String,
+    /// It alarms when the average over a period lies above; for `RequestCount` when nothing is there.
+    pub threshold: f64,
+    /// Length of a period, seconds: 10, 20, 30 or minutes.
+    pub period_s: i32,
+    /// How many periods in a row.
+    pub periods: i32,
+    /// Whether a period without data counts as alarming; else it counts as good.
+    pub silence_alarms: bool,
+    /// ARNs that are told of an alarm.
+    pub actions: Vec<String>,
+}
+
+/// CloudWatch's alarms.
+pub trait Alarms {
+    /// Creates the alarm, or changes the one of that name.
+    async fn ensure_alarm(&self, spec: &AlarmSpec) -> Result<()>;
+    /// Removes alarms; those that aren't there are left out.
+    async fn remove_alarms(&self, names: &[String]) -> Result<()>;
+}
+
 /// The forecasting API as its users reach it. A service that doesn't answer is a fact, not an error.
 pub trait Api {
     /// `GET /health`.

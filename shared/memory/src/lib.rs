@@ -14,6 +14,7 @@
 //! given to [`World::script`], [`World::predict_with`] and [`World::break_api`] run while the state is
 //! borrowed and must not use the world; those given to [`World::interleave`] may.
 
+mod alarms;
 mod api;
 mod cluster;
 mod endpoints;

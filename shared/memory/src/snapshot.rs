@@ -15,7 +15,7 @@ pub struct Snapshot(Value);
 
 impl Snapshot {
     /// The world as JSON: `objects`, `training_jobs`, `transform_jobs`, `models`, `groups`,
-    /// `packages`, `endpoint_configs`, `endpoints`, `deployment`, `announcements`, `notices`,
+    /// `packages`, `endpoint_configs`, `endpoints`, `alarms`, `deployment`, `announcements`, `notices`,
     /// `buried`.
     pub fn as_json(&self) -> &Value {
         &self.0
@@ -138,6 +138,7 @@ fn snapshot(state: &State) -> Value {
                 "failure_reason": served.failure_reason,
             })
         }),
+        "alarms": by_name(&state.alarms, |alarm| json!(alarm)),
         "deployment": deployment,
         "announcements": set(messages.announcements.iter().map(|said| json!(said))),
         "notices": set(messages.notices.iter().map(|notice| json!(notice))),

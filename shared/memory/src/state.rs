@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::ports::EndpointSpec;
+use domain::ports::{AlarmSpec, EndpointSpec};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -38,6 +38,7 @@ pub(crate) struct State {
     pub(crate) endpoint_configs: BTreeMap<String, EndpointSpec>,
     pub(crate) endpoints: BTreeMap<String, Served>,
     pub(crate) images: Vec<Pushed>,
+    pub(crate) alarms: BTreeMap<String, AlarmSpec>,
     /// The Deployment of the API.
     pub(crate) api: Option<Api>,
     pub(crate) messages: Messages,
@@ -62,6 +63,7 @@ impl State {
             endpoint_configs: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             images: Vec::new(),
+            alarms: BTreeMap::new(),
             api: Some(Api::placeholder()),
             messages: Messages::default(),
         }

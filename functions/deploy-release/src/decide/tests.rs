@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use domain::alarms::AlarmSettings;
 use domain::release::{Configuration, Held, SCHEMA};
 
 use super::*;
@@ -24,6 +25,14 @@ fn config() -> Config {
         },
         first_manager: "retail-forecast-manifests".into(),
         abandoned_after_s: 1200,
+        alarms: AlarmSettings {
+            namespace: "retail-forecast-dev".into(),
+            topic_arn: "topic".into(),
+            error_rate_percent: 5.0,
+            latency_ms: 1000.0,
+            period_s: 60,
+            periods: 3,
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use domain::alarms::AlarmSettings;
 use domain::release::{Configuration, Image, Model, SCHEMA};
 use serde_json::json;
 
@@ -19,6 +20,14 @@ fn config() -> Config {
         rollout_limit_s: 300,
         health_limit_s: 300,
         look_again: Duration::from_secs(10),
+        alarms: AlarmSettings {
+            namespace: "retail-forecast-dev".into(),
+            topic_arn: "topic".into(),
+            error_rate_percent: 5.0,
+            latency_ms: 1000.0,
+            period_s: 60,
+            periods: 3,
+        },
         golden_tolerance: 1e-6,
     }
 }
