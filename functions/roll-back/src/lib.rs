@@ -12,7 +12,7 @@ mod lift;
 
 use domain::{
     Result, Step,
-    alarms::{AGAINST_A_RELEASE, PREFIX, candidate_names},
+    alarms::{AGAINST_A_RELEASE, PREFIX, candidate_names, silence_name},
     converge,
     layout::Artifacts,
     ports::{Alarms, Bus, Clock, Cluster, Endpoints, ObjectStore, Registry},
@@ -301,10 +301,9 @@ where
         let why = format!("quarantined in {}: {}", config.environment, guilty.reason);
         ports.sagemaker.reject(&guilty.identity, &why).await?;
     }
-    ports
-        .alarms
-        .remove_alarms(&candidate_names(&config.namespace, from))
-        .await?;
+    let mut over = candidate_names(&config.namespace, from);
+    over.push(silence_name(&config.namespace, from));
+    ports.alarms.remove_alarms(&over).await?;
     let started = RollbackStarted {
         release: release.clone(),
         from: from.clone(),

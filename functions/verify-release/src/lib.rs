@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use domain::{
     Result, Step,
-    alarms::{AlarmSettings, candidate_names},
+    alarms::{AlarmSettings, candidate_names, silence_name},
     evaluation::GoldenRows,
     layout::Artifacts,
     ports::{Alarms, Api, Bus, Clock, Cluster, Endpoints, ObjectStore},
@@ -152,33 +152,37 @@ where
             return Ok(Step::Done(decision));
         }
     };
+    let known_good = next.as_ref().unwrap_or(&pointer.value).known_good.as_ref();
+    let before = known_good.and_then(|good| good.earlier.first().cloned());
     settle(config, ports.store, &target, &decision, &pointer, next).await?;
-    watch(config, ports.alarms, &target.release, &decision).await?;
+    let before = before.as_deref();
+    watch(config, ports.alarms, &target.release, before, &decision).await?;
     ports.bus.announce(&announced.announcement()?).await?;
     Ok(Step::Done(decision))
 }
 
-/// The owner's alarms watch what is live from now on; a candidate has none any more.
+/// The owner's alarms watch what is live from now on; a candidate has none any more, and what was live
+/// before may be silent.
 async fn watch(
     config: &Config,
     alarms: &impl Alarms,
     release: &str,
+    before: Option<&str>,
     decision: &Decision,
 ) -> Result<()> {
-    if matches!(
-        decision,
-        Decision::Verified { .. } | Decision::Restored { .. }
-    ) {
-        for alarm in config.alarms.live(release) {
-            alarms.ensure_alarm(&alarm).await?;
+    let namespace = &config.alarms.namespace;
+    let mut over = candidate_names(namespace, release);
+    match decision {
+        Decision::Verified { .. } | Decision::Restored { .. } => {
+            for alarm in config.alarms.live(release) {
+                alarms.ensure_alarm(&alarm).await?;
+            }
+            over.extend(before.map(|before| silence_name(namespace, before)));
         }
+        Decision::Failed { .. } => {}
+        _ => return Ok(()),
     }
-    if matches!(decision, Decision::NotRestored { .. }) {
-        return Ok(());
-    }
-    alarms
-        .remove_alarms(&candidate_names(&config.alarms.namespace, release))
-        .await
+    alarms.remove_alarms(&over).await
 }
 
 /// Keeps the reason, then moves the pointer.

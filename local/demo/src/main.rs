@@ -1,13 +1,19 @@
 //! `make demo`: real data through the unmodified Lambda binaries, on this machine.
 
 mod data;
+mod defects;
 mod inventory;
 mod report;
 mod scenes;
 mod screen;
 mod tap;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -41,7 +47,7 @@ struct Arguments {
 }
 
 /// Titles, and what has to be seen.
-const SCENES: [(&str, &str); 5] = [
+const SCENES: [(&str, &str); 7] = [
     (
         "A first upload becomes a verified release",
         "validated, trained, judged first-model, registered, deployed, verified; the service predicts",
@@ -62,10 +68,18 @@ const SCENES: [(&str, &str); 5] = [
         "The weekly check, Monday 02:00 UTC",
         "keep, retrain or no-data, with the reason",
     ),
+    (
+        "A release that passes every check fails under traffic",
+        "its alarm brings the good release back within 60 s; the bad image is quarantined, and its event delivered again does nothing",
+    ),
+    (
+        "An image with HIGH findings",
+        "stopped at its scan; what is live stays live",
+    ),
 ];
 
 /// What the demonstration sets otherwise than a deployment on AWS.
-const SETTINGS: &str = "verify-release looks again after 1 s instead of 10 s";
+const SETTINGS: &str = "verify-release looks again after 1 s instead of 10 s; alarms have 3 periods of 10 s instead of 60 s, and the API publishes its metrics every 5 s instead of 60 s";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -103,10 +117,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         .to_owned();
     let starting = screen.stage("cloud started");
     let mut options = Options::new(&arguments.project_root, state.path(), &bins);
-    options.overrides = BTreeMap::from([(
-        "verify-release".to_owned(),
-        BTreeMap::from([("LOOK_AGAIN_S".to_owned(), "1".to_owned())]),
-    )]);
+    options.overrides = overrides();
     options.cluster = real::from_environment()?;
     let real = options.cluster.clone();
     let cloud = Cloud::start(options).await?;
@@ -123,7 +134,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         settings = format!("{settings}; {cluster}");
     }
 
-    let report = play(&cloud, &mut tap, &screen, &uploads, settings).await;
+    let report = play(&cloud, &mut tap, &screen, &uploads, &bins, settings).await;
     let path = arguments.output.join("report.json");
     report.write(&path)?;
     let verdict = if report.passed {
@@ -143,6 +154,28 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(report.passed)
 }
 
+/// See [`SETTINGS`].
+fn overrides() -> BTreeMap<String, BTreeMap<String, String>> {
+    let set = |function: &str, variables: &[(&str, &str)]| {
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        (function.to_owned(), variables.collect())
+    };
+    BTreeMap::from([
+        set(
+            "deploy-release",
+            &[
+                ("ALARM_PERIOD_S", "10"),
+                ("API_ENVIRONMENT", r#"{"METRICS_PERIOD_S": "5"}"#),
+            ],
+        ),
+        set(
+            "verify-release",
+            &[("ALARM_PERIOD_S", "10"), ("LOOK_AGAIN_S", "1")],
+        ),
+    ])
+}
+
 /// The real cluster, in words.
 fn cluster(cloud: &Cloud, real: &RealCluster) -> String {
     let (version, namespace) = (cloud.kubernetes_version(), &real.namespace);
@@ -155,6 +188,7 @@ async fn play(
     tap: &mut Tap,
     screen: &Screen,
     uploads: &Uploads,
+    bins: &Path,
     settings: String,
 ) -> Report {
     let began = Instant::now();
@@ -169,6 +203,7 @@ async fn play(
             tap,
             screen,
             uploads,
+            bins,
         };
         let seen: Seen = match number {
             1 => {
@@ -179,7 +214,9 @@ async fn play(
             2 => stage.challenger().await,
             3 => stage.broken_uploads().await,
             4 => stage.redelivery(&first_scene).await,
-            _ => stage.weekly_check().await,
+            5 => stage.weekly_check().await,
+            6 => stage.failing_release().await,
+            _ => stage.vulnerable_image().await,
         };
         let (passed, seen) = match seen {
             Ok(seen) => (true, seen),

@@ -1,6 +1,9 @@
 //! The scenes: what is done to the cloud, and what has to be seen.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail, ensure};
 use local_cloud::Cloud;
@@ -9,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{data::Uploads, inventory, screen::Screen, tap::Tap};
 
 /// Longest wait for one stage; a training on a large file takes most of it.
-const STAGE_LIMIT: Duration = Duration::from_mins(3);
+pub(crate) const STAGE_LIMIT: Duration = Duration::from_mins(3);
 /// How long the queues must be empty to count as at rest.
 const REST: Duration = Duration::from_millis(1500);
 
@@ -22,6 +25,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) tap: &'a mut Tap,
     pub(crate) screen: &'a Screen,
     pub(crate) uploads: &'a Uploads,
+    /// Where the programs of images are.
+    pub(crate) bins: &'a Path,
 }
 
 /// What is waited for: a name for people, the event's detail type, and what its detail must say.
@@ -83,7 +88,7 @@ const TO_RELEASE: [Wanted; 3] = [
 ];
 
 /// Events that end a scene that waits for something else.
-const FAILURES: [&str; 4] = [
+pub(crate) const FAILURES: [&str; 4] = [
     "DatasetRejected",
     "TrainingFailed",
     "ReleaseFailed",
@@ -285,7 +290,7 @@ impl Stage<'_> {
     }
 
     /// The detail of the next event of a type.
-    async fn wait_for(
+    pub(crate) async fn wait_for(
         &mut self,
         detail_type: &str,
         matches: fn(&Value) -> bool,
@@ -309,7 +314,7 @@ impl Stage<'_> {
     }
 
     /// Waits until every queue is empty; a dead letter is a failure.
-    async fn rest(&mut self) -> Seen {
+    pub(crate) async fn rest(&mut self) -> Seen {
         let deadline = Instant::now() + STAGE_LIMIT;
         let mut idle_since = Instant::now();
         while idle_since.elapsed() < REST {
@@ -358,9 +363,16 @@ impl Stage<'_> {
             .map(|event| event["detail"].clone())
     }
 
-    async fn predict(&self) -> anyhow::Result<String> {
+    /// What a customer asks.
+    pub(crate) fn question(&self) -> anyhow::Result<Value> {
         let question = &self.uploads.question;
-        let body = json!({"store_id": question.store.parse::<u32>()?, "item_id": question.item.parse::<u32>()?, "date": question.date});
+        Ok(
+            json!({"store_id": question.store.parse::<u32>()?, "item_id": question.item.parse::<u32>()?, "date": question.date}),
+        )
+    }
+
+    pub(crate) async fn predict(&self) -> anyhow::Result<String> {
+        let body = self.question()?;
         let url = format!("{}/predict", self.cloud.addresses().service);
         let stage = self.screen.stage("POST /predict");
         let answer: Value = reqwest::Client::new()
@@ -378,7 +390,7 @@ impl Stage<'_> {
     }
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+use model::serve::publisher::Publisher;
 use model::serve::settings::Settings;
 use model::serve::source::load;
-use model::serve::telemetry::{PublishMetrics, namespace};
 use model::serve::{Service, router};
 use model::train::Layout;
 
@@ -107,46 +107,4 @@ async fn serve_until_stopped(
         () = limit => warn!("stopped with requests open"),
     }
     Ok(())
-}
-
-/// Publishes what the service counted.
-#[derive(Clone)]
-struct Publisher {
-    target: Option<(String, String)>,
-    service: Arc<Service>,
-    metrics: Arc<dyn PublishMetrics>,
-}
-
-impl Publisher {
-    fn new(settings: &Settings, service: Arc<Service>, metrics: Arc<dyn PublishMetrics>) -> Self {
-        let name = settings.namespace.as_deref().map(namespace);
-        let target = name.zip(settings.release.clone());
-        if target.is_none() {
-            warn!("no metrics are published: NAMESPACE or DEPLOYMENT_ID is not set");
-        }
-        Self {
-            target,
-            service,
-            metrics,
-        }
-    }
-
-    async fn run(self, period: Duration) {
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await;
-        loop {
-            ticks.tick().await;
-            self.publish().await;
-        }
-    }
-
-    async fn publish(&self) {
-        let data = self.service.recorder.take();
-        if let Some((namespace, release)) = &self.target
-            && let Err(error) = self.metrics.publish(namespace, release, &data).await
-        {
-            warn!(error = format!("{error:#}"), "metrics were not published");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 pub mod outside;
+pub mod publisher;
 pub mod settings;
 pub mod source;
 pub mod telemetry;

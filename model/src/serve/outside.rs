@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use aws::{CloudWatch, Context, S3, Unit};
@@ -40,7 +41,10 @@ pub async fn connect(settings: &Settings) -> Result<Ports> {
         .map_err(|error| anyhow!(error.chain()))?;
     Ok((
         Arc::new(Models(S3::new(&context))),
-        Arc::new(Metrics(CloudWatch::new(&context))),
+        Arc::new(Metrics {
+            cloudwatch: CloudWatch::new(&context),
+            period: settings.metrics_period,
+        }),
     ))
 }
 
@@ -63,7 +67,10 @@ impl FetchModel for Models {
     }
 }
 
-struct Metrics(CloudWatch);
+struct Metrics {
+    cloudwatch: CloudWatch,
+    period: Duration,
+}
 
 impl PublishMetrics for Metrics {
     fn publish<'a>(
@@ -77,8 +84,10 @@ impl PublishMetrics for Metrics {
             let values = data
                 .iter()
                 .map(|datum| (datum.name.to_owned(), datum.value, unit(datum.unit)));
-            let put = self.0.put(namespace, &dimensions, values.collect()).await;
-            put.map_err(|error| anyhow!(error.chain()))
+            let put = self
+                .cloudwatch
+                .put(namespace, &dimensions, values.collect(), self.period);
+            put.await.map_err(|error| anyhow!(error.chain()))
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Metrics in CloudWatch.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_cloudwatch::{
     Client,
+    error::ProvideErrorMetadata as _,
     types::{ComparisonOperator, Dimension, MetricDatum, StandardUnit, Statistic},
 };
 use domain::{
@@ -60,14 +61,17 @@ impl CloudWatch {
         }
     }
 
-    /// Puts data points `(name, value, unit)`, dated now. A metric is read back only with exactly the
+    /// Puts data points `(name, value, unit)`, dated now, one for each `period`: shorter ones than a
+    /// minute are kept with the high resolution that alarms on shorter periods need. A metric is read back only with exactly the
     /// dimensions it was written with.
     pub async fn put(
         &self,
         namespace: &str,
         dimensions: &BTreeMap<String, String>,
         values: Vec<(String, f64, Unit)>,
+        period: Duration,
     ) -> Result<()> {
+        let resolution = (period < Duration::from_mins(1)).then_some(1);
         let dimensions: Vec<Dimension> = dimensions
             .iter()
             .map(|(name, value)| Dimension::builder().name(name).value(value).build())
@@ -79,6 +83,7 @@ impl CloudWatch {
                     .metric_name(name)
                     .value(value)
                     .unit(unit.into())
+                    .set_storage_resolution(resolution)
                     .set_dimensions(Some(dimensions.clone()))
                     .build()
             })
@@ -104,10 +109,11 @@ impl CloudWatch {
 
 impl Alarms for CloudWatch {
     async fn ensure_alarm(&self, spec: &AlarmSpec) -> Result<()> {
-        let missing = if spec.silence_alarms {
-            "breaching"
+        let actions = Some(spec.actions.clone());
+        let (missing, when_alarming, when_silent) = if spec.tells_silence {
+            ("missing", None, actions)
         } else {
-            "notBreaching"
+            ("notBreaching", actions, None)
         };
         self.client
             .put_metric_alarm()
@@ -128,7 +134,8 @@ impl Alarms for CloudWatch {
             .evaluation_periods(spec.periods)
             .datapoints_to_alarm(spec.periods)
             .treat_missing_data(missing)
-            .set_alarm_actions(Some(spec.actions.clone()))
+            .set_alarm_actions(when_alarming)
+            .set_insufficient_data_actions(when_silent)
             .send()
             .await
             .map_err(|error| {
@@ -139,30 +146,18 @@ impl Alarms for CloudWatch {
     }
 
     async fn remove_alarms(&self, names: &[String]) -> Result<()> {
-        let doing = format!("removing the alarms {}", names.join(", "));
-        // One name that isn't there would keep all of them.
-        let found = self
-            .client
-            .describe_alarms()
-            .set_alarm_names(Some(names.to_vec()))
-            .send()
-            .await
-            .map_err(|error| failed(&doing, "cloudwatch:DescribeAlarms", error))?;
-        let found: Vec<String> = found
-            .metric_alarms
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|alarm| alarm.alarm_name)
-            .collect();
-        if found.is_empty() {
-            return Ok(());
+        // One by one: a name that isn't there would keep all that are sent with it.
+        for name in names {
+            let answer = self.client.delete_alarms().alarm_names(name).send().await;
+            match answer {
+                Err(error) if error.code() == Some("ResourceNotFound") => {}
+                Err(error) => {
+                    let doing = format!("removing the alarm {name}");
+                    return Err(failed(doing, "cloudwatch:DeleteAlarms", error));
+                }
+                Ok(_) => {}
+            }
         }
-        self.client
-            .delete_alarms()
-            .set_alarm_names(Some(found))
-            .send()
-            .await
-            .map_err(|error| failed(&doing, "cloudwatch:DeleteAlarms", error))?;
         Ok(())
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! The service publishes no rate for a period without requests, and a request count for every period. So
 //! a silent period is good for error rate and latency (a quiet night isn't an outage), and a third alarm
-//! tells people when not even the request count comes.
+//! tells people when not even the request count comes any more. It bears its release's name, so that it
+//! begins anew with each: a release that has yet to speak isn't silent.
 
 use crate::{Result, ports::AlarmSpec, settings::Settings};
 
@@ -46,12 +47,18 @@ impl AlarmSettings {
         })
     }
 
-    /// The alarms under the owner's names, on this release.
+    /// The alarms of the live release: two under the owner's names, and its own on silence.
     pub fn live(&self, release: &str) -> Vec<AlarmSpec> {
         let mut alarms = self.against(release, "");
         alarms.push(AlarmSpec {
-            silence_alarms: true,
-            ..self.alarm(SILENCE, "", "RequestCount", f64::MAX, release)
+            tells_silence: true,
+            ..self.alarm(
+                SILENCE,
+                &format!("-{release}"),
+                "RequestCount",
+                1e15,
+                release,
+            )
         });
         alarms
     }
@@ -100,10 +107,15 @@ impl AlarmSettings {
             threshold,
             period_s: self.period_s,
             periods: self.periods,
-            silence_alarms: false,
+            tells_silence: false,
             actions: vec![self.topic_arn.clone()],
         }
     }
+}
+
+/// Name of the alarm on a live release's silence.
+pub fn silence_name(namespace: &str, release: &str) -> String {
+    format!("{PREFIX}{SILENCE}-{namespace}-{release}")
 }
 
 /// Names of the alarms of a candidate.
@@ -135,7 +147,7 @@ mod tests {
             [
                 "RetailForecast-API-Error-Rate-retail-forecast-dev",
                 "RetailForecast-API-Latency-retail-forecast-dev",
-                "RetailForecast-API-Silence-retail-forecast-dev",
+                &silence_name("retail-forecast-dev", "release-a"),
             ]
         );
         assert_eq!(
@@ -145,7 +157,7 @@ mod tests {
         let silent: Vec<bool> = settings
             .live("release-a")
             .iter()
-            .map(|alarm| alarm.silence_alarms)
+            .map(|alarm| alarm.tells_silence)
             .collect();
         assert_eq!(silent, [false, false, true]);
     }

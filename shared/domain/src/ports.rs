@@ -370,15 +370,16 @@ pub struct AlarmSpec {
     pub metric: String,
     /// The release: the metric's dimension `DeploymentId`.
     pub release: String,
-    /// It alarms when the average over a period lies above; for `RequestCount` when nothing is there.
+    /// It alarms when the average over a period lies above.
     pub threshold: f64,
     /// Length of a period, seconds: 10, 20, 30 or minutes.
     pub period_s: i32,
     /// How many periods in a row.
     pub periods: i32,
-    /// Whether a period without data counts as alarming; else it counts as good.
-    pub silence_alarms: bool,
-    /// ARNs that are told of an alarm.
+    /// Whether the actions are told when no data comes any more, instead of when it alarms. A period
+    /// without data counts as good otherwise.
+    pub tells_silence: bool,
+    /// ARNs that are told.
     pub actions: Vec<String>,
 }
 

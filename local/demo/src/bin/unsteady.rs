@@ -1,0 +1,67 @@
+//! The forecasting API with a defect, for the demonstration: it passes every check, and after
+//! [`SOUND_ANSWERS`] answers of `/predict` it answers 500.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use model::{
+    serve::{Service, outside, publisher::Publisher, router, settings::Settings, source::load},
+    train::Layout,
+};
+use tokio::net::TcpListener;
+
+/// More than a verification asks for.
+const SOUND_ANSWERS: u32 = 150;
+
+struct Defect {
+    service: Arc<Service>,
+    answers: AtomicU32,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    model::process::log_to_stderr();
+    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    let (s3, metrics) = outside::connect(&settings).await?;
+    let folder = Layout::new(model::process::ml_root()).model();
+    let loaded = load(&folder, &settings, s3.as_ref()).await?;
+    let service = Arc::new(Service::new(
+        loaded.model,
+        loaded.digest,
+        settings.release.clone(),
+    ));
+    let publisher = Publisher::new(&settings, Arc::clone(&service), metrics);
+    tokio::spawn(publisher.run(settings.metrics_period));
+    let defect = Arc::new(Defect {
+        service: Arc::clone(&service),
+        answers: AtomicU32::new(0),
+    });
+    let app = router(service).layer(from_fn_with_state(defect, fail));
+    let listener = TcpListener::bind(("0.0.0.0", settings.port))
+        .await
+        .with_context(|| format!("port {}", settings.port))?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+async fn fail(State(defect): State<Arc<Defect>>, request: Request, next: Next) -> Response {
+    let asked = request.uri().path() == "/predict";
+    if asked && defect.answers.fetch_add(1, Ordering::Relaxed) >= SOUND_ANSWERS {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        defect.service.recorder.record(status, Duration::ZERO);
+        return (status, "the defect of the demonstration").into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,171 @@
+//! Scenes of releases that go wrong.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use local_cloud::Findings;
+use local_wire::ImageSpec;
+use serde_json::{Value, json};
+
+use crate::{
+    inventory,
+    scenes::{FAILURES, Seen, Stage, text},
+    tap::Tap,
+};
+
+/// Pause between two questions of a customer.
+const BETWEEN_REQUESTS: Duration = Duration::from_millis(20);
+
+impl Stage<'_> {
+    /// Scene 6: a release that passes every check fails under traffic; its alarm brings the good one
+    /// back, and the bad one stays away.
+    pub(crate) async fn failing_release(&mut self) -> Seen {
+        let good = self.live_release().await?;
+        let unsteady = self.bins.join("unsteady");
+        let digest = self.push(&["build-2"], &unsteady, &Findings::new()).await?;
+        let verified = self
+            .stage_of("bad release verified", "ReleaseVerified")
+            .await?;
+        let bad = text(&verified["release"]);
+        let mut seen = vec![format!("{bad} passed every check and is live")];
+
+        let stage = self.screen.stage("customers ask");
+        let started = self.ask_until("RollbackStarted").await?;
+        let cause = text(&started["cause"]);
+        stage.done(&cause);
+        seen.push(format!("rollback started: {cause}"));
+        ensure!(
+            started["release"] == json!(good) && started["from"] == json!(bad),
+            "{good} should come back instead of {bad}: {started}"
+        );
+
+        let restored = self
+            .stage_of("good release restored", "RollbackSucceeded")
+            .await?;
+        let seconds = restored["seconds"].as_i64().unwrap_or(i64::MAX);
+        ensure!(seconds < 60, "restored after {seconds} s only");
+        let live = self.live_release().await?;
+        ensure!(
+            live == good,
+            "/health answers for {live}, and {good} should serve"
+        );
+        let line = format!("{good} serves again, {seconds} s after the alarm");
+        self.screen.line(&format!("    {line}"));
+        seen.push(line);
+        seen.push(self.predict().await?);
+
+        let quarantined = text(&restored["quarantined"]);
+        ensure!(
+            quarantined.contains(&digest),
+            "the image {digest} should be quarantined, and {quarantined} is"
+        );
+        seen.push(format!("quarantined: {quarantined}"));
+        self.rest().await?;
+        seen.extend(self.stays_away(&digest).await?);
+        Ok(seen)
+    }
+
+    /// The event that brought the bad image, delivered again, does nothing.
+    async fn stays_away(&mut self, digest: &str) -> Seen {
+        let scanned = |event: &&Value| {
+            event["detail-type"] == "ECR Image Scan" && event["detail"]["image-digest"] == digest
+        };
+        let event = self.tap.seen.iter().find(scanned);
+        let event = event.context("no scan of the bad image was seen")?.clone();
+        let before = inventory::take(self.cloud).await?;
+        Tap::again(self.cloud, &event).await?;
+        let skipped = self
+            .stage_of("its event, delivered again", "DeploymentSkipped")
+            .await?;
+        let reason = text(&skipped["reason"]);
+        ensure!(
+            reason.contains("quarantined"),
+            "skipped, but because: {reason}"
+        );
+        self.rest().await?;
+        let after = inventory::take(self.cloud).await?;
+        let differences = inventory::differences(&before, &after);
+        ensure!(differences.is_empty(), "{}", differences.join("; "));
+        Ok(vec![format!("its event again: {reason}")])
+    }
+
+    /// Scene 7: an image with HIGH findings is stopped at its scan.
+    pub(crate) async fn vulnerable_image(&mut self) -> Seen {
+        let good = self.live_release().await?;
+        let serve = self.bins.join("serve");
+        let findings = Findings::from([("HIGH".to_owned(), 2)]);
+        self.push(&["build-3"], &serve, &findings).await?;
+        let skipped = self.stage_of("image refused", "DeploymentSkipped").await?;
+        let reason = text(&skipped["reason"]);
+        ensure!(reason.contains("HIGH"), "refused, but because: {reason}");
+        self.rest().await?;
+        let live = self.live_release().await?;
+        ensure!(live == good, "{live} is live, and {good} was");
+        Ok(vec![reason, format!("{good} stays live")])
+    }
+
+    async fn push(
+        &self,
+        tags: &[&str],
+        serve: &Path,
+        findings: &Findings,
+    ) -> anyhow::Result<String> {
+        let latest = format!("latest-{}", self.cloud.place().environment);
+        let tags: Vec<&str> = tags.iter().copied().chain([latest.as_str()]).collect();
+        // An image of its own even where the program is the same.
+        let spec = ImageSpec {
+            train: None,
+            serve: Some(serve.to_owned()),
+            environment: BTreeMap::from([("BUILD_ID".to_owned(), tags[0].to_owned())]),
+        };
+        self.cloud
+            .push_image("retail-forecast-infer", &tags, &spec, findings)
+            .await
+    }
+
+    /// Waits for an event and shows it as a stage.
+    async fn stage_of(&mut self, name: &str, detail_type: &str) -> anyhow::Result<Value> {
+        let stage = self.screen.stage(name);
+        let failures: Vec<&str> = FAILURES
+            .into_iter()
+            .filter(|failure| *failure != detail_type)
+            .collect();
+        match self.wait_for(detail_type, |_| true, &failures).await {
+            Ok(detail) => {
+                let told = ["reason", "release"].map(|name| detail[name].as_str());
+                stage.done(told.into_iter().flatten().next().unwrap_or_default());
+                Ok(detail)
+            }
+            Err(error) => {
+                stage.failed(&format!("{error:#}"));
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks for predictions as customers do, until an event comes.
+    async fn ask_until(&mut self, detail_type: &str) -> anyhow::Result<Value> {
+        let url = format!("{}/predict", self.cloud.addresses().service);
+        let client = reqwest::Client::new();
+        let question = self.question()?;
+        let customers = async {
+            loop {
+                // A failure is what this scene is about.
+                let _ = client.post(&url).json(&question).send().await;
+                tokio::time::sleep(BETWEEN_REQUESTS).await;
+            }
+        };
+        tokio::select! {
+            event = self.wait_for(detail_type, |_| true, &[]) => event,
+            () = customers => anyhow::bail!("nobody asks any more"),
+        }
+    }
+
+    /// The release that the API answers for.
+    async fn live_release(&self) -> anyhow::Result<String> {
+        let url = format!("{}/health", self.cloud.addresses().service);
+        let health: Value = reqwest::get(&url).await?.json().await?;
+        let release = health["release"].as_str();
+        Ok(release.context("/health names no release")?.to_owned())
+    }
+}
