@@ -7,7 +7,16 @@ use serde_json::{Map, Value};
 pub fn normal(world: &Value) -> Value {
     match world {
         Value::Object(fields) => {
-            let left_out = ["since", "caused_at", "judged_at", "uploaded", "seconds"];
+            let left_out = [
+                "since",
+                "caused_at",
+                "judged_at",
+                "uploaded",
+                "seconds",
+                "scheduled",
+                "id",
+                "fact",
+            ];
             let kept = fields
                 .iter()
                 .filter(|(name, _)| !left_out.contains(&name.as_str()));
@@ -34,7 +43,7 @@ pub fn normal(world: &Value) -> Value {
             }
             Value::Array(values)
         }
-        Value::String(text) => Value::String(without_seconds(text)),
+        Value::String(text) => Value::String(without_fact(&without_seconds(text))),
         other => other.clone(),
     }
 }
@@ -50,7 +59,16 @@ fn without_seconds(text: &str) -> String {
     }
 }
 
+/// The ids of facts are computed from their times, among others.
+fn without_fact(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with("Fact: "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn subject(name: &str) -> String {
+    if let Some((folder, _)) = name.split_once("/notifications/") {
+        return format!("{folder}/notifications/");
+    }
     match name
         .strip_suffix(".json")
         .and_then(|stem| stem.rsplit_once('-'))

@@ -322,6 +322,7 @@ impl Pipeline {
                 &config.notify,
                 world,
                 world,
+                world,
                 received,
             ))),
             other => Err(domain::Error::permanent(format!("no function `{other}`"))),

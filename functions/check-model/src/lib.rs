@@ -87,6 +87,8 @@ struct Subject {
     check: String,
     release: Option<String>,
     dataset: Option<String>,
+    /// The job that scored: the same scores ask for a training once.
+    job: Option<String>,
 }
 
 async fn weekly<S: ObjectStore, T: Transforms, B: Bus>(
@@ -99,6 +101,7 @@ async fn weekly<S: ObjectStore, T: Transforms, B: Bus>(
         check: time.to_string(),
         release: None,
         dataset: None,
+        job: None,
     };
     let pair = match gather(config, store, &mut subject).await? {
         Ok(pair) => pair,
@@ -113,7 +116,13 @@ async fn weekly<S: ObjectStore, T: Transforms, B: Bus>(
         Ok(reason) => reason,
         Err(reason) => return no_data(config, ports, subject, reason).await,
     };
-    let plan = CheckPlan::new(&pair.release, &pair.manifest, &pair.live, &pair.newest);
+    let plan = CheckPlan::new(
+        &pair.release,
+        &pair.manifest,
+        &pair.live,
+        &pair.newest,
+        time,
+    );
     let decision = Decision::Score {
         plan: plan.clone(),
         reason,
@@ -122,7 +131,17 @@ async fn weekly<S: ObjectStore, T: Transforms, B: Bus>(
     // A job of an earlier week with the same release and data set may have ended unheard.
     match progress(ports.transforms, &plan.job).await? {
         Progress::Running(_) => Ok(Step::Done(decision)),
-        Progress::Scored => conclude(config, ports, plan).await,
+        Progress::Scored => {
+            let at = config.artifacts.check_plan(&plan.job);
+            let first: CheckPlan = records::require(store, &at, "the plan of a check").await?;
+            // The end of the job speaks for the schedule that started it.
+            let check = if first.scheduled == time {
+                plan.job.clone()
+            } else {
+                subject.check
+            };
+            conclude(config, ports, plan, check).await
+        }
         Progress::Failed(reason) => no_data(config, ports, subject, reason).await,
     }
 }
@@ -208,7 +227,7 @@ async fn scored<S: ObjectStore, T: Transforms, B: Bus>(
         return Ok(Step::Done(Decision::Superseded { reason }));
     }
     match progress(ports.transforms, &plan.job).await? {
-        Progress::Scored => conclude(config, ports, plan).await,
+        Progress::Scored => conclude(config, ports, plan, job.name.clone()).await,
         Progress::Running(reason) if job.status.is_final() => Ok(Step::Wait {
             after: LOOK_AGAIN,
             decision: Decision::Wait { reason },
@@ -222,6 +241,7 @@ async fn conclude<S: ObjectStore, T, B: Bus>(
     config: &Config,
     ports: &Ports<'_, S, T, B>,
     plan: CheckPlan,
+    check: String,
 ) -> Result<Step<Decision>> {
     let (store, artifacts) = (ports.store, &config.artifacts);
     let metrics = score::score(store, artifacts, &plan).await?;
@@ -231,7 +251,11 @@ async fn conclude<S: ObjectStore, T, B: Bus>(
         .and_then(|registered| registered.candidate)
         .and_then(|metrics| metrics.accuracy);
     let (verdict, reason) = decide::judge(&config.policy, metrics.as_ref(), registered);
-    end(config, ports, plan.subject(), verdict, reason, metrics).await
+    let subject = Subject {
+        check,
+        ..plan.subject()
+    };
+    end(config, ports, subject, verdict, reason, metrics).await
 }
 
 async fn no_data<S: ObjectStore, T, B: Bus>(
@@ -256,6 +280,7 @@ async fn end<S: ObjectStore, T, B: Bus>(
         check,
         release,
         dataset,
+        job,
     } = subject;
     let decision = Decision::Conclude {
         verdict,
@@ -269,7 +294,7 @@ async fn end<S: ObjectStore, T, B: Bus>(
     if let (CheckVerdict::Retrain, Some(dataset)) = (verdict, &dataset) {
         let request = Announced::RetrainRequested(RetrainRequested {
             dataset: dataset.clone(),
-            request: check.clone(),
+            request: job.unwrap_or_else(|| check.clone()),
             build_id: None,
             requested_by: NAME.to_owned(),
             reason: reason.clone(),
@@ -294,6 +319,7 @@ impl CheckPlan {
             check: self.job.clone(),
             release: Some(self.release.clone()),
             dataset: Some(self.dataset.clone()),
+            job: Some(self.job.clone()),
         }
     }
 }

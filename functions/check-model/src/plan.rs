@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{Result, evaluation::DatasetManifest, names, ports::TransformSpec, release::Manifest};
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
@@ -26,6 +26,8 @@ pub struct CheckPlan {
     pub after: Date,
     /// Training job of the live model, whose judgement says how good it was.
     pub training_job: String,
+    /// The schedule that asked first; later ones ask again about what was scored then.
+    pub scheduled: Timestamp,
 }
 
 impl CheckPlan {
@@ -35,6 +37,7 @@ impl CheckPlan {
         manifest: &Manifest,
         live: &DatasetManifest,
         newest: &DatasetManifest,
+        scheduled: Timestamp,
     ) -> Self {
         Self {
             schema: SCHEMA,
@@ -43,6 +46,7 @@ impl CheckPlan {
             dataset: newest.dataset.clone(),
             after: live.to,
             training_job: manifest.model.training_job.clone(),
+            scheduled,
         }
     }
 

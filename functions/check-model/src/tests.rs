@@ -283,10 +283,18 @@ async fn a_check_whose_end_was_never_heard_of_is_found_a_week_later() {
     let decision = done(&world, &schedule(&world)).await;
     assert_eq!(concluded(&decision).0, CheckVerdict::Retrain);
 
-    // When the end is heard of after all, it is the same news.
+    // When the end is heard of after all, the first week's check is told too; no other training is
+    // asked for.
     let seen = world.effects().len();
     assert_eq!(done(&world, &unheard).await, decision);
-    assert_eq!(world.made_since(seen), []);
+    let made = world.made_since(seen);
+    let announced = made.iter().filter(|effect| effect.name == "announce");
+    let announced: Vec<&str> = announced.map(|effect| effect.subject.as_str()).collect();
+    assert_eq!(announced, ["ModelChecked"]);
+    let seen = world.effects().len();
+    let _ = done(&world, &unheard).await;
+    let _ = done(&world, &schedule(&world)).await;
+    assert_eq!(world.made_since(seen), [], "each week is told once");
 }
 
 #[tokio::test]

@@ -98,6 +98,8 @@ pub struct Facts {
     pub quarantine: Quarantine,
     /// The release that a new one builds on.
     pub base: Option<Manifest>,
+    /// For an image with a base: the base's model as the registry has it now; `None` when it was deleted.
+    pub base_model: Option<Package>,
     /// For an image without a base: the model that waits, or that of a first release that failed.
     pub waiting_model: Option<Package>,
     /// For a model without a base: the image that carries the environment's tag, and its scan.
@@ -249,7 +251,21 @@ fn admit_image(
         return Err(skip(reason));
     }
     if let Some(base) = &facts.base {
-        return Ok((base.model.clone(), stored.image.clone()));
+        return match &facts.base_model {
+            Some(package) if package.approval == Approval::Approved => {
+                Ok((base.model.clone(), stored.image.clone()))
+            }
+            other => Err(skip(format!(
+                "the live model {} is {}: no release is made with it; approve it, or another model first",
+                base.model.package_arn,
+                other
+                    .as_ref()
+                    .map_or("not in the registry".to_owned(), |package| format!(
+                        "{:?}",
+                        package.approval
+                    ))
+            ))),
+        };
     }
     match &facts.waiting_model {
         None => Err(skip("no model is live or waits for an image: the first approved model goes live in this image".to_owned())),

@@ -23,6 +23,8 @@ use domain::{
     release::{Configuration, Held, Pointer},
     settings::Settings,
 };
+use jiff::Timestamp;
+
 use events::{
     Announced, Event, Received,
     announced::{DeploymentSkipped, DeploymentStarted},
@@ -146,9 +148,11 @@ where
             reason,
         } => {
             hold(config, ports, package_arn, reason, &pointer).await?;
-            skipped(ports.bus, package_arn, reason).await?;
+            skipped(ports.bus, package_arn, reason, received.time).await?;
         }
-        Decision::Skip { subject, reason } => skipped(ports.bus, subject, reason).await?,
+        Decision::Skip { subject, reason } => {
+            skipped(ports.bus, subject, reason, received.time).await?;
+        }
         Decision::Busy { .. } => {
             return Ok(Step::Wait {
                 after: BUSY,
@@ -230,7 +234,10 @@ where
         Some(release) => Some(records::manifest(ports.store, &artifacts, release).await?),
         None => None,
     };
-    let (mut waiting_model, mut tagged_image) = (None, None);
+    let (mut waiting_model, mut tagged_image, mut base_model) = (None, None, None);
+    if let (Some(base), Half::Image(..)) = (&base, half) {
+        base_model = ports.sagemaker.package(&base.model.package_arn).await?;
+    }
     if base.is_none() {
         match half {
             Half::Model(_) => {
@@ -257,6 +264,7 @@ where
         .await?
         .value,
         base,
+        base_model,
         waiting_model,
         tagged_image,
         deployment,
@@ -390,10 +398,11 @@ where
     }
 }
 
-async fn skipped(bus: &impl Bus, subject: &str, reason: &str) -> Result<()> {
+async fn skipped(bus: &impl Bus, subject: &str, reason: &str, caused_at: Timestamp) -> Result<()> {
     let skipped = DeploymentSkipped {
         subject: subject.to_owned(),
         reason: reason.to_owned(),
+        caused_at,
     };
     bus.announce(&Announced::DeploymentSkipped(skipped).announcement()?)
         .await

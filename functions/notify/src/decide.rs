@@ -22,6 +22,13 @@ pub enum Decision {
         /// Id of the fact; a repeat has the same.
         fact: String,
     },
+    /// Another invocation is about to tell it.
+    BeingTold {
+        /// Id of the fact.
+        fact: String,
+        /// Since when.
+        reason: String,
+    },
     /// People know.
     AlreadyTold {
         /// Id of the fact.
@@ -316,12 +323,14 @@ mod tests {
             Announced::DeploymentSkipped(DeploymentSkipped {
                 subject: subject.into(),
                 reason: "r".into(),
+                caused_at: jiff::Timestamp::UNIX_EPOCH,
             })
         };
         let failed = Announced::ReleaseFailed(ReleaseFailed {
             release: "release-a".into(),
             stage: "health".into(),
             reason: "503".into(),
+            caused_at: jiff::Timestamp::UNIX_EPOCH,
         });
         let cases = [
             (
@@ -365,6 +374,7 @@ mod tests {
             release: "release-ä\n".repeat(30),
             stage: "x".into(),
             reason: "y".into(),
+            caused_at: jiff::Timestamp::UNIX_EPOCH,
         });
         let subject = subject(&event).unwrap();
         assert!(

@@ -1,24 +1,64 @@
 //! `notify`: people hear of every outcome, once for each fact.
 //!
-//! SNS has no deduplication of its own, so the fact's mark is stored after the message: a crash
-//! between the two repeats the message with the same fact id, and never loses it.
+//! SNS has no deduplication of its own, so the fact is claimed before the message and marked as told
+//! after it. Of two invocations at once one waits for the other; a crash in between repeats the message
+//! with the same fact id, once the claim is old, and never loses it.
 
 pub mod decide;
+
+use std::time::Duration;
 
 use domain::{
     Error, Result, Step,
     layout::Artifacts,
-    ports::{ObjectStore, Topic},
-    records,
+    ports::{Clock, Notice, ObjectStore, Topic},
+    records::{self, Versioned},
     settings::Settings,
 };
 use events::{Event, Received};
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decision, decide};
 
 /// The function's name.
 pub const NAME: &str = "notify";
+
+/// How long an invocation may take to tell what it claimed: more than a function's time limit.
+const CLAIM: SignedDuration = SignedDuration::from_secs(60);
+/// Delay until what another invocation tells is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// `notifications/{fact}.json`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Mark {
+    schema: u32,
+    subject: String,
+    #[serde(flatten)]
+    state: State,
+}
+
+/// Whether people were told.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+enum State {
+    #[default]
+    Untold,
+    Telling {
+        since: Timestamp,
+    },
+    Told,
+}
+
+impl Mark {
+    fn new(notice: &Notice, state: State) -> Self {
+        Self {
+            schema: 1,
+            subject: notice.subject.clone(),
+            state,
+        }
+    }
+}
 
 /// What the function is told by its settings.
 #[derive(Debug, Clone)]
@@ -44,6 +84,7 @@ pub async fn handle(
     config: &Config,
     store: &impl ObjectStore,
     topic: &impl Topic,
+    clock: &impl Clock,
     received: Received,
 ) -> Result<Step<Decision>> {
     let Event::Announced(event) = &received.event else {
@@ -60,19 +101,30 @@ pub async fn handle(
         return Ok(Step::Done(decision));
     };
     let mark = Artifacts::new(&config.artifacts_bucket).notification(fact);
-    if store.get(&mark).await?.is_some() {
-        let reason = format!("the mark is {mark}");
-        return Ok(Step::Done(Decision::AlreadyTold {
-            fact: fact.clone(),
-            reason,
-        }));
+    let read: Versioned<Mark> = records::read_versioned(store, &mark).await?;
+    match read.value.state {
+        State::Told => {
+            let reason = format!("the mark is {mark}");
+            return Ok(Step::Done(Decision::AlreadyTold {
+                fact: fact.clone(),
+                reason,
+            }));
+        }
+        State::Telling { since } if clock.now().duration_since(since) < CLAIM => {
+            return Ok(Step::Wait {
+                after: LOOK_AGAIN,
+                decision: Decision::BeingTold {
+                    fact: fact.clone(),
+                    reason: format!("another invocation tells it since {since}"),
+                },
+            });
+        }
+        State::Telling { .. } | State::Untold => {}
     }
+    let now = clock.now();
+    let claimed = Mark::new(notice, State::Telling { since: now });
+    records::swap(store, &mark, &read, &claimed).await?;
     topic.publish(notice).await?;
-    records::write(
-        store,
-        &mark,
-        &json!({"schema": 1, "subject": notice.subject}),
-    )
-    .await?;
+    records::write(store, &mark, &Mark::new(notice, State::Told)).await?;
     Ok(Step::Done(decision))
 }

@@ -1,6 +1,6 @@
 //! Wiring of `notify`: settings, clients, the handler.
 
-use aws::{Context, S3, Sns, Sqs};
+use aws::{Context, S3, Sns, Sqs, SystemClock};
 use domain::settings::Settings;
 use notify::{Config, NAME, handle};
 
@@ -23,7 +23,7 @@ async fn run() -> domain::Result<runtime::Exit> {
     let store = S3::new(&context);
     let topic = Sns::new(&context, settings.text("ALERTS_TOPIC_ARN")?);
     Ok(runtime::run(NAME, &queue, async |received| {
-        handle(&config, &store, &topic, received).await
+        handle(&config, &store, &topic, &SystemClock, received).await
     })
     .await)
 }

@@ -129,7 +129,7 @@ pub fn target<'a>(started: &Started, pointer: &'a Pointer) -> Result<&'a Target,
 
 /// The rule: each check in turn, and the first open one decides.
 pub fn decide(started: &Started, target: &Target, facts: &Facts, config: &Config) -> Decision {
-    let fail = |stage: &str, reason: String| failed(started, stage, reason);
+    let fail = |stage: &str, reason: String| failed(started, target, stage, reason);
     match &target.progress {
         // A crash came between the pointer and the announcement: announce again.
         Progress::Verified => return verified(started, target, facts, config),
@@ -165,7 +165,7 @@ pub fn decide(started: &Started, target: &Target, facts: &Facts, config: &Config
     }
 }
 
-fn failed(started: &Started, stage: &str, reason: String) -> Decision {
+fn failed(started: &Started, target: &Target, stage: &str, reason: String) -> Decision {
     let stage = stage.to_owned();
     match started {
         Started::Deployment(started) => Decision::Failed {
@@ -173,6 +173,7 @@ fn failed(started: &Started, stage: &str, reason: String) -> Decision {
                 release: started.release.clone(),
                 stage,
                 reason,
+                caused_at: target.caused_at,
             },
         },
         Started::Rollback(started) => Decision::NotRestored {
@@ -370,6 +371,7 @@ fn verified(started: &Started, target: &Target, facts: &Facts, config: &Config) 
                 package_arn: facts.manifest.model.package_arn.clone(),
                 image: facts.manifest.image.reference().unwrap_or_default(),
                 checks,
+                caused_at: target.caused_at,
             },
         },
         Started::Rollback(started) => {

@@ -233,6 +233,8 @@ async fn queue(wire: &Wire, queue: &QueuePlan, redrive: Option<(&str, u32)>) -> 
         Some((target, most)) => {
             let redrive = json!({"deadLetterTargetArn": target, "maxReceiveCount": most});
             attributes["RedrivePolicy"] = json!(redrive.to_string());
+            // The longest there is: a message is given up by the count of its receives, not by its age.
+            attributes["MessageRetentionPeriod"] = json!(DEAD_LETTER_RETENTION_S.to_string());
         }
         None => {
             attributes["MessageRetentionPeriod"] = json!(DEAD_LETTER_RETENTION_S.to_string());

@@ -84,8 +84,13 @@ impl Stage<'_> {
         );
         self.rest().await?;
         let after = inventory::take(self.cloud).await?;
-        let differences = inventory::differences(&before, &after);
-        ensure!(differences.is_empty(), "{}", differences.join("; "));
+        // People are told why not; nothing else is new.
+        let made = inventory::differences(&before, &after);
+        let made: Vec<&String> = made
+            .iter()
+            .filter(|new| !new.starts_with("new in messages") && !new.contains(" notifications/"))
+            .collect();
+        ensure!(made.is_empty(), "the event made something: {made:?}");
         Ok(vec![format!("its event again: {reason}")])
     }
 

@@ -24,8 +24,11 @@ use crate::forecast::Model;
 use body::Refusal;
 use telemetry::Recorder;
 
-/// The largest request body, bytes: SageMaker's own limit of a transform record batch.
-const LARGEST_BODY: usize = 100 << 20;
+/// The largest body of `/invocations`, bytes: more than the 6 MB of a transform's batch, which is
+/// `MaxPayloadInMB`'s default. It is held in memory, and so is what is read from it.
+const LARGEST_BATCH: usize = 8 << 20;
+/// The largest body of `/predict`, bytes: one question.
+const LARGEST_QUESTION: usize = 16 << 10;
 
 /// A model being served.
 pub struct Service {
@@ -59,14 +62,19 @@ impl Service {
 /// The HTTP routes over a service.
 pub fn router(service: Arc<Service>) -> Router {
     let forecasts = Router::new()
-        .route("/predict", post(predict))
-        .route("/invocations", post(invocations))
+        .route(
+            "/predict",
+            post(predict).layer(DefaultBodyLimit::max(LARGEST_QUESTION)),
+        )
+        .route(
+            "/invocations",
+            post(invocations).layer(DefaultBodyLimit::max(LARGEST_BATCH)),
+        )
         .route_layer(from_fn_with_state(Arc::clone(&service), record));
     Router::new()
         .route("/ping", get(ping))
         .route("/health", get(health))
         .merge(forecasts)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(service)
 }
 

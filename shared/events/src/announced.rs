@@ -170,6 +170,8 @@ pub struct DeploymentSkipped {
     pub subject: String,
     /// Why, in words and numbers.
     pub reason: String,
+    /// When what was skipped happened.
+    pub caused_at: jiff::Timestamp,
 }
 
 /// See [`Announced::DeploymentStarted`].
@@ -194,6 +196,8 @@ pub struct ReleaseVerified {
     pub image: String,
     /// What was checked, with figures.
     pub checks: Vec<String>,
+    /// When its cause happened: the same release may be deployed again.
+    pub caused_at: jiff::Timestamp,
 }
 
 /// See [`Announced::ReleaseFailed`].
@@ -205,6 +209,8 @@ pub struct ReleaseFailed {
     pub stage: String,
     /// Why, in words and numbers.
     pub reason: String,
+    /// When the cause of its deployment happened.
+    pub caused_at: jiff::Timestamp,
 }
 
 /// What the weekly check decided.
@@ -353,10 +359,14 @@ impl Announced {
             Self::ModelJudged(event) => format!("{} {:?}", event.training_job, event.verdict),
             Self::OverrideRequested(event) => format!("{} {}", event.training_job, event.by),
             Self::ModelRegistered(event) => event.package_arn.clone(),
-            Self::DeploymentSkipped(event) => format!("{} {}", event.subject, event.reason),
+            Self::DeploymentSkipped(event) => {
+                format!("{} {} {}", event.subject, event.reason, event.caused_at)
+            }
             Self::DeploymentStarted(event) => format!("{} {}", event.release, event.generation),
-            Self::ReleaseVerified(event) => event.release.clone(),
-            Self::ReleaseFailed(event) => format!("{} {}", event.release, event.stage),
+            Self::ReleaseVerified(event) => format!("{} {}", event.release, event.caused_at),
+            Self::ReleaseFailed(event) => {
+                format!("{} {} {}", event.release, event.stage, event.caused_at)
+            }
             Self::ModelChecked(event) => format!(
                 "{:?} {:?} {}",
                 event.release, event.dataset, event.scheduled

@@ -99,6 +99,7 @@ fn live() -> Facts {
         pointer,
         quarantine: Quarantine::default(),
         base: Some(manifest),
+        base_model: Some(package(1, Approval::Approved)),
         waiting_model: None,
         tagged_image: None,
         deployment: Deployment {
