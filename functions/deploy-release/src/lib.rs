@@ -15,6 +15,7 @@ use domain::{
     alarms::AlarmSettings,
     converge,
     layout::Artifacts,
+    names,
     ports::{
         Alarms, Bus, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry, Scan,
         StoredImage,
@@ -147,10 +148,12 @@ where
             package_arn,
             reason,
         } => {
+            keep(config, ports.store, package_arn, &decision).await?;
             hold(config, ports, package_arn, reason, &pointer).await?;
             skipped(ports.bus, package_arn, reason, received.time).await?;
         }
         Decision::Skip { subject, reason } => {
+            keep(config, ports.store, subject, &decision).await?;
             skipped(ports.bus, subject, reason, received.time).await?;
         }
         Decision::Busy { .. } => {
@@ -396,6 +399,18 @@ where
         )),
         _ => Ok(()),
     }
+}
+
+/// Keeps why something wasn't deployed, under the digest of what it is.
+async fn keep(
+    config: &Config,
+    store: &impl ObjectStore,
+    subject: &str,
+    decision: &Decision,
+) -> Result<()> {
+    let digest = names::digest(&[subject]);
+    let key = format!("skipped-{}", names::short(&digest));
+    records::keep_decision(store, &config.artifacts(), NAME, &key, decision).await
 }
 
 async fn skipped(bus: &impl Bus, subject: &str, reason: &str, caused_at: Timestamp) -> Result<()> {

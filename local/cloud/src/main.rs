@@ -67,6 +67,7 @@ async fn main() -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
     };
     print(&cloud);
+    eprintln!("ready; Ctrl-C stops it");
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -93,6 +94,7 @@ fn print(cloud: &Cloud) {
         ("AWS_ENDPOINT_URL_CLOUDWATCH", &addresses.cloudwatch),
         ("AWS_ENDPOINT_URL_EKS", &addresses.eks),
         ("AWS_REGION", &place.region),
+        ("AWS_DEFAULT_REGION", &place.region),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("SERVICE_URL", &addresses.service),

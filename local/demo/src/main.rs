@@ -18,6 +18,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser;
 use local_cloud::{Cloud, Options, RealCluster, real};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -99,6 +100,17 @@ async fn main() -> ExitCode {
         },
         // Dropping the cloud stops everything that it started.
         _ = tokio::signal::ctrl_c() => ExitCode::from(130),
+        () = terminated() => ExitCode::from(143),
+    }
+}
+
+/// Completes when the process is asked to end.
+async fn terminated() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            terminate.recv().await;
+        }
+        Err(_) => std::future::pending().await,
     }
 }
 

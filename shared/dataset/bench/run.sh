@@ -22,7 +22,7 @@ if [ ! -e "$file" ]; then
 fi
 cat "$file" >/dev/null # into the page cache, for all alike
 {
-    "$binaries/bench" "$file"
+    "$binaries/bench-dataset" "$file"
     "$venv/bin/python" "$here/polars_check.py" "$file"
     "$venv/bin/python" "$here/pandas_check.py" "$file"
 } | "$venv/bin/python" "$here/figures.py"
