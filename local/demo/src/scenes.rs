@@ -141,7 +141,9 @@ impl Stage<'_> {
         seen.push(numbers);
         if judged["verdict"] == "pass" {
             seen.extend(self.follow(&TO_RELEASE).await?);
-            seen.push("the champion was replaced".to_owned());
+            let replaced = format!("the champion was replaced: {}", text(&judged["reason"]));
+            self.screen.line(&format!("    {replaced}"));
+            seen.push(replaced);
             seen.push(self.predict().await?);
         } else {
             seen.push(format!(
