@@ -36,7 +36,7 @@ $(VENV)/.installed: local/requirements.txt | prerequisites
 	touch $@
 
 .PHONY: build
-build: prerequisites ## Compile functions, model and local cloud (first time: several minutes)
+build: prerequisites ## Compile functions, model and local cloud (first time: about 15 minutes on two cores)
 	$(CARGO) build --release --locked --workspace --bins
 
 .PHONY: demo
