@@ -11,6 +11,8 @@ pub fn normal(world: &Value) -> Value {
                 "since",
                 "caused_at",
                 "judged_at",
+                "promoted_at",
+                "baking_since",
                 "uploaded",
                 "seconds",
                 "scheduled",

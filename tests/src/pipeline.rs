@@ -53,6 +53,7 @@ struct Configs {
     judge: judge_model::Config,
     register: register_model::Config,
     deploy: deploy_release::Config,
+    canary: judge_canary::Config,
     verify: verify_release::Config,
     roll_back: roll_back::Config,
     check: check_model::Config,
@@ -76,6 +77,7 @@ impl Pipeline {
             judge: judge_model::Config::read(&settings("judge-model")).unwrap(),
             register: register_model::Config::read(&settings("register-model")).unwrap(),
             deploy: deploy_release::Config::read(&settings("deploy-release")).unwrap(),
+            canary: judge_canary::Config::read(&settings("judge-canary")).unwrap(),
             verify: verify_release::Config::read(&settings("verify-release")).unwrap(),
             roll_back: roll_back::Config::read(&settings("roll-back")).unwrap(),
             check: check_model::Config::read(&settings("check-model")).unwrap(),
@@ -92,6 +94,11 @@ impl Pipeline {
             disorder: None,
             crashes: VecDeque::new(),
         }
+    }
+
+    /// Releases are tried out on a share of the pods from now on, as the strategy `canary` has it.
+    pub fn with_canaries(&mut self) {
+        self.config.deploy.canary_share_percent = Some(20);
     }
 
     /// From now on messages come late, in any order, more than once, and processes die.
@@ -279,6 +286,20 @@ impl Pipeline {
                     received,
                 )))
             }
+            "judge-canary" => {
+                let ports = judge_canary::Ports {
+                    store: world,
+                    cluster: world,
+                    metrics: world,
+                    bus: world,
+                    clock: world,
+                };
+                shown(ready(judge_canary::handle(
+                    &config.canary,
+                    &ports,
+                    received,
+                )))
+            }
             "verify-release" => {
                 let ports = verify_release::Ports {
                     store: world,
@@ -395,6 +416,7 @@ fn filled(text: &str) -> String {
         .replace("${infer_repository}", "retail-forecast-infer")
         .replace("${endpoint_name}", "retail-forecast-dev")
         .replace("${namespace}", "retail-forecast-dev")
+        .replace("${deployment_strategy}", "rolling")
         .replace("${account}", ACCOUNT)
         .replace("${region}", REGION);
     // What is left names places that the world in memory doesn't have.

@@ -1,7 +1,7 @@
 //! Stories, and what of the world has to be the same in the end
 //! however they were disturbed.
 
-use memory::Outcome;
+use memory::{Answers, Outcome};
 use serde_json::{Value, json};
 
 use crate::{Pipeline, normal, scene};
@@ -74,7 +74,7 @@ pub enum What {
 }
 
 /// The stories.
-pub const STORIES: [Story; 12] = [
+pub const STORIES: [Story; 14] = [
     Story {
         name: "a first upload",
         what: What::All,
@@ -232,5 +232,33 @@ pub const STORIES: [Story; 12] = [
             pipeline.deliver(&alarm);
             pipeline.settle();
         },
+    },
+    Story {
+        name: "a canary that passes",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            pipeline.with_canaries();
+        },
+        tell: |pipeline| scene::push_another_image(pipeline, "build-2"),
+    },
+    Story {
+        name: "a canary that does worse",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            pipeline.with_canaries();
+            let live = scene::target(pipeline).release;
+            pipeline.world.measure(move |release| {
+                Some(Answers {
+                    requests: 100.0,
+                    error_rate_percent: if release == live { 0.0 } else { 30.0 },
+                    latency_ms: 10.0,
+                })
+            });
+        },
+        tell: |pipeline| scene::push_another_image(pipeline, "build-2"),
     },
 ];

@@ -1,4 +1,4 @@
-//! Whether an approved model or a scanned image becomes the environment's next release.
+//! Whether an approved model or a scanned image becomes the environment's next release, and how.
 
 use domain::{
     Error, Result, converge,
@@ -7,6 +7,7 @@ use domain::{
     release::{Image, Manifest, Model, Pointer, Progress, Target},
     rollout::Deployment,
 };
+use events::announced::ReleaseFailed;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -45,6 +46,11 @@ pub enum Decision {
         /// What is missing.
         reason: String,
     },
+    /// A canary passed, and can't be rolled out.
+    Unpromotable {
+        /// What is announced.
+        failed: ReleaseFailed,
+    },
     /// Nothing is deployed, and people are told.
     Skip {
         /// Package ARN, or image by digest.
@@ -59,6 +65,24 @@ pub enum Decision {
     },
 }
 
+/// How a release reaches its users.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "strategy", rename_all = "kebab-case")]
+pub enum Strategy {
+    /// All pods, a few at a time.
+    Rolling {
+        /// Why not on a share of them first.
+        reason: String,
+    },
+    /// On a share of the pods first, beside what is live.
+    Canary {
+        /// Pods of the canary.
+        pods: u32,
+        /// All pods, the canary's included.
+        of: u32,
+    },
+}
+
 /// A release to roll out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rollout {
@@ -70,6 +94,9 @@ pub struct Rollout {
     pub reason: String,
     /// When that happened.
     pub caused_at: Timestamp,
+    /// All at once, or on a share first.
+    #[serde(flatten)]
+    pub strategy: Strategy,
     /// Whether the image is taken over from the manager that applied the first manifests.
     pub take_over: bool,
     /// Whether the release is the target already, and only its effects are repeated.
@@ -106,6 +133,8 @@ pub struct Facts {
     pub tagged_image: Option<(StoredImage, Option<Scan>)>,
     /// The Deployment as it stands.
     pub deployment: Deployment,
+    /// Whether there is a Deployment for canaries.
+    pub has_canary: bool,
 }
 
 /// The rule.
@@ -135,17 +164,18 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     if let Some(decision) = against_pointer(&release, &subject, facts, config) {
         return Ok(decision);
     }
-    let strangers = converge::strangers(&facts.deployment, &config.first_manager);
-    if !strangers.is_empty() {
+    if let Some(reason) = not_ours(&facts.deployment, config) {
+        return Ok(Decision::Skip { subject, reason });
+    }
+    let strategy = strategy(facts, config);
+    if matches!(strategy, Strategy::Canary { .. }) && !facts.has_canary {
         return Ok(Decision::Skip {
             subject,
-            reason: format!(
-                "the Deployment's image belongs to the field manager {}: one owner only; take the image out of what it applies, or deploy with it alone",
-                strangers.join(", ")
-            ),
+            reason: "STRATEGY is canary, and there is no Deployment for canaries: apply the Kubernetes manifests, then send the event again".to_owned(),
         });
     }
     Ok(Decision::Deploy(Box::new(Rollout {
+        strategy,
         reason: cause(half, &subject),
         caused_at: facts.caused_at,
         take_over: facts
@@ -156,6 +186,41 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
         manifest,
         release,
     })))
+}
+
+/// Why the Deployment's image isn't ours to write; `None` when it is.
+pub(crate) fn not_ours(deployment: &Deployment, config: &Config) -> Option<String> {
+    let strangers = converge::strangers(deployment, &config.first_manager);
+    (!strangers.is_empty()).then(|| format!(
+        "the Deployment's image belongs to the field manager {}: one owner only; take the image out of what it applies, or deploy with it alone",
+        strangers.join(", ")
+    ))
+}
+
+/// A canary needs something live to be compared with, and what was begun is gone on with.
+fn strategy(facts: &Facts, config: &Config) -> Strategy {
+    let Some(share) = config.canary_share_percent else {
+        return Strategy::Rolling {
+            reason: "STRATEGY is rolling".to_owned(),
+        };
+    };
+    match facts.pointer.target.as_ref().map(|target| &target.progress) {
+        Some(Progress::Verified) => {
+            let live = u32::try_from(facts.deployment.wanted).unwrap_or(0);
+            let pods = converge::canary_pods(live, share);
+            Strategy::Canary {
+                pods,
+                of: live + pods,
+            }
+        }
+        Some(Progress::Canary { pods, of, .. }) => Strategy::Canary {
+            pods: *pods,
+            of: *of,
+        },
+        _ => Strategy::Rolling {
+            reason: "no verified release is live that a canary could be compared with".to_owned(),
+        },
+    }
 }
 
 /// A model goes live with the live image; the first one with the image that carries the tag.
@@ -307,7 +372,7 @@ fn against_pointer(
     let target = facts.pointer.target.as_ref()?;
     if target.release == release {
         return match &target.progress {
-            Progress::Deploying => None,
+            Progress::Deploying | Progress::Canary { .. } => None,
             Progress::Restoring { .. } => busy(target, facts.now, config),
             Progress::Verified => Some(Decision::AlreadyLive {
                 release: release.to_owned(),
@@ -333,8 +398,12 @@ fn busy(target: &Target, now: Timestamp, config: &Config) -> Option<Decision> {
     if !target.progress.is_open() {
         return None;
     }
-    let seconds = now.as_second() - target.since.as_second();
-    let limit = i64::try_from(config.abandoned_after_s).unwrap_or(i64::MAX);
+    let seconds = now.as_second() - target.rolling_since().as_second();
+    let limit = match target.progress {
+        Progress::Canary { .. } => config.canary_abandoned_after_s,
+        _ => config.abandoned_after_s,
+    };
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     (seconds < limit).then(|| Decision::Busy {
         reason: format!("{} is on its way since {seconds} s; after {limit} s without a verdict it counts as abandoned", target.release),
     })
@@ -359,4 +428,4 @@ fn cause(half: &Half, subject: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

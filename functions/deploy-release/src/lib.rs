@@ -3,10 +3,12 @@
 //! A model goes live with the live image, an image with the live model: that very package, that very
 //! digest, never "the latest". The first release needs both; the half that came first is held. The
 //! pointer moves before anything is rolled out, by compare-and-swap, so that there is one release at
-//! a time and a repeat goes on where a crash stopped. Whether it serves is `verify-release`'s to say.
+//! a time and a repeat goes on where a crash stopped. With the strategy `canary` it is tried out on a share
+//! of the pods, and rolled out when `judge-canary` lets it pass. Whether it serves is `verify-release`'s to say.
 
 pub mod decide;
 pub mod parts;
+pub mod promote;
 
 use std::time::Duration;
 
@@ -17,8 +19,8 @@ use domain::{
     layout::Artifacts,
     names,
     ports::{
-        Alarms, Bus, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry, Scan,
-        StoredImage,
+        Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry,
+        Scan, StoredImage,
     },
     records::{self, Versioned},
     release::{Configuration, Held, Pointer},
@@ -28,10 +30,10 @@ use jiff::Timestamp;
 
 use events::{
     Announced, Event, Received,
-    announced::{DeploymentSkipped, DeploymentStarted},
+    announced::{CanaryStarted, DeploymentSkipped, DeploymentStarted},
 };
 
-use crate::decide::{Decision, Facts, Half, Rollout, decide};
+use crate::decide::{Decision, Facts, Half, Rollout, Strategy, decide};
 
 /// The function's name.
 pub const NAME: &str = "deploy-release";
@@ -64,6 +66,10 @@ pub struct Config {
     pub alarms: AlarmSettings,
     /// A rollout without a verdict counts as abandoned after this, seconds.
     pub abandoned_after_s: u64,
+    /// A canary without a verdict counts as abandoned after this, seconds.
+    pub canary_abandoned_after_s: u64,
+    /// With the strategy `canary`: its share of the pods, percent.
+    pub canary_share_percent: Option<u32>,
 }
 
 impl Config {
@@ -85,6 +91,8 @@ impl Config {
             first_manager: settings.text("FIRST_FIELD_MANAGER")?,
             alarms: AlarmSettings::read(settings)?,
             abandoned_after_s: settings.parsed("ABANDONED_AFTER_S")?,
+            canary_abandoned_after_s: settings.parsed("CANARY_ABANDONED_AFTER_S")?,
+            canary_share_percent: canary_share(settings)?,
             environment,
         };
         let instance_type = &config.configuration.endpoint_instance_type;
@@ -98,6 +106,23 @@ impl Config {
 
     fn artifacts(&self) -> Artifacts {
         Artifacts::new(&self.artifacts_bucket)
+    }
+}
+
+/// The share of a canary; `None` with the strategy `rolling`.
+fn canary_share(settings: &Settings) -> Result<Option<u32>> {
+    let share: u32 = settings.parsed("CANARY_SHARE_PERCENT")?;
+    if !(1..=50).contains(&share) {
+        return Err(Error::permanent(format!(
+            "CANARY_SHARE_PERCENT is {share}: 1 to 50 expected"
+        )));
+    }
+    match settings.text("STRATEGY")?.as_str() {
+        "rolling" => Ok(None),
+        "canary" => Ok(Some(share)),
+        other => Err(Error::permanent(format!(
+            "STRATEGY is `{other}`: `rolling` or `canary` expected"
+        ))),
     }
 }
 
@@ -130,11 +155,14 @@ where
     S: ObjectStore,
     R: Registry + Endpoints,
     I: ImageRegistry,
-    K: Cluster,
+    K: Cluster + Canaries,
     W: Alarms,
     B: Bus,
     C: Clock,
 {
+    if let Event::Announced(Announced::CanaryPassed(passed)) = &received.event {
+        return Ok(Step::Done(promote::promote(config, ports, passed).await?));
+    }
     let half = match half(config, ports, &received.event).await? {
         Ok(half) => half,
         Err(reason) => return Ok(Step::Done(Decision::NotForThisFunction { reason })),
@@ -164,6 +192,7 @@ where
         }
         Decision::AlreadyLive { .. }
         | Decision::AlreadyFailed { .. }
+        | Decision::Unpromotable { .. }
         | Decision::NotForThisFunction { .. } => {}
     }
     Ok(Step::Done(decision))
@@ -229,7 +258,7 @@ where
     S: ObjectStore,
     R: Registry,
     I: ImageRegistry,
-    K: Cluster,
+    K: Cluster + Canaries,
     C: Clock,
 {
     let artifacts = config.artifacts();
@@ -256,7 +285,10 @@ where
     let deployment = ports.cluster.deployment().await?.ok_or_else(|| {
         Error::permanent("the Deployment doesn't exist: apply the Kubernetes manifests once, then send the event again")
     })?;
+    let has_canary =
+        config.canary_share_percent.is_some() && ports.cluster.canary().await?.is_some();
     Ok(Facts {
+        has_canary,
         caused_at: received.time,
         now: ports.clock.now(),
         pointer: pointer.clone(),
@@ -292,8 +324,8 @@ async fn waiting(
     }
 }
 
-/// Reason, manifest, pointer, alarms, endpoint, Deployment, announcement: each is there before the next, and
-/// each may be repeated.
+/// Reason, manifest, pointer, alarms, then the canary or endpoint and Deployment, announcement: each is there
+/// before the next, and each may be repeated.
 async fn roll_out<S, R, I, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, I, K, W, B, C>,
@@ -303,7 +335,7 @@ async fn roll_out<S, R, I, K, W, B, C>(
 where
     S: ObjectStore,
     R: Endpoints,
-    K: Cluster,
+    K: Cluster + Canaries,
     W: Alarms,
     B: Bus,
     C: Clock,
@@ -318,9 +350,12 @@ where
     if !rollout.resumes {
         records::keep_decision(ports.store, &artifacts, NAME, release, rollout).await?;
         records::write(ports.store, &artifacts.release(release), manifest).await?;
-        let next = pointer
-            .value
-            .aim(release, ports.clock.now(), rollout.caused_at, reason);
+        let now = ports.clock.now();
+        let next = pointer.value.aim(release, now, rollout.caused_at, reason);
+        let next = match rollout.strategy {
+            Strategy::Rolling { .. } => next,
+            Strategy::Canary { pods, of } => next.try_out(pods, of),
+        };
         records::swap(
             ports.store,
             &artifacts.pointer(&config.environment),
@@ -332,6 +367,44 @@ where
     for alarm in config.alarms.candidate(release) {
         ports.alarms.ensure_alarm(&alarm).await?;
     }
+    match rollout.strategy {
+        Strategy::Rolling { .. } => all_pods(config, ports, rollout).await,
+        Strategy::Canary { pods, of } => {
+            let patch = converge::deployment(release, manifest, reason)?;
+            let generation = ports.cluster.ensure_canary(&patch, pods).await?;
+            let started = CanaryStarted {
+                release: release.clone(),
+                generation,
+                pods,
+                of,
+                cause: reason.clone(),
+                caused_at: rollout.caused_at,
+            };
+            ports
+                .bus
+                .announce(&Announced::CanaryStarted(started).announcement()?)
+                .await
+        }
+    }
+}
+
+/// Endpoint, Deployment, announcement.
+async fn all_pods<S, R, I, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
+    rollout: &Rollout,
+) -> Result<()>
+where
+    R: Endpoints,
+    K: Cluster,
+    B: Bus,
+{
+    let Rollout {
+        release,
+        manifest,
+        reason,
+        ..
+    } = rollout;
     ports
         .sagemaker
         .ensure_endpoint(&converge::endpoint(

@@ -185,6 +185,8 @@ fn message(event: &Announced) -> Option<Message> {
         | Announced::RollbackGivenUp(_)
         | Announced::QuarantineLifted(_) => return of_rollback(event),
         Announced::DatasetValidated(_)
+        | Announced::CanaryStarted(_)
+        | Announced::CanaryPassed(_)
         | Announced::RetrainRequested(_)
         | Announced::OverrideRequested(_)
         | Announced::ModelRegistered(_)

@@ -80,6 +80,9 @@ pub struct Rollback {
     pub guilty: Entry,
     /// Whether the pointer is there already, and only the effects are repeated.
     pub resumes: bool,
+    /// The Deployment's generation when it carries the good release already, as beside a canary: it
+    /// isn't written, and its pods go on.
+    pub untouched: Option<i64>,
 }
 
 /// What speaks against a release.
@@ -93,6 +96,16 @@ pub struct Trigger {
     pub words: String,
     /// Whether it is an alarm: what counts within the guarded time only.
     pub is_alarm: bool,
+    /// Whether it speaks of what the release did. A canary that couldn't be judged is taken away
+    /// without laying it to one of its parts.
+    pub is_evidence: bool,
+}
+
+impl Trigger {
+    /// Whether it is what made this the target: a repeat.
+    fn is_cause_of(&self, target: &Target) -> bool {
+        target.caused_at == self.at && target.cause == self.words
+    }
 }
 
 /// What is known when deciding.
@@ -116,13 +129,24 @@ pub struct Facts {
 pub fn suspect<'a>(trigger: &'a Trigger, pointer: &'a Pointer) -> Option<&'a str> {
     let target = pointer.target.as_ref()?;
     Some(match (&trigger.release, &target.progress) {
+        (_, Progress::Restoring { from, .. }) if trigger.is_cause_of(target) => from,
+        (Some(release), Progress::Canary { .. }) if is_live(release, pointer) => &target.release,
         (Some(release), _) => release,
         (None, Progress::Restoring { from, .. }) => from,
         (None, _) => &target.release,
     })
 }
 
-/// The rule for what speaks against a release.
+/// Whether a release is what is live beside a canary.
+fn is_live(release: &str, pointer: &Pointer) -> bool {
+    pointer
+        .known_good
+        .as_ref()
+        .is_some_and(|good| good.release == release)
+}
+
+/// The rule for what speaks against a release. What speaks against the live one while a canary is out takes
+/// the canary away: it is what changed.
 pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decision> {
     let Some((target, from)) = facts
         .pointer
@@ -141,12 +165,14 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
     if let Progress::Restoring { from: bad, attempt } = &target.progress
         && bad == from
     {
-        let is_its_cause = target.caused_at == trigger.at && target.cause == trigger.words;
-        return if is_its_cause {
+        return if trigger.is_cause_of(target) {
             roll_back(trigger, facts, target, from, *attempt, config)
         } else {
             Ok(Decision::AlreadyThere { reason: since })
         };
+    }
+    if trigger.is_cause_of(target) {
+        return Ok(Decision::AlreadyThere { reason: since });
     }
     if target.release != from {
         return Ok(if target.caused_at == trigger.at {
@@ -203,6 +229,7 @@ pub fn again(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Result<
         at: target.caused_at,
         words: target.cause.clone(),
         is_alarm: false,
+        is_evidence: true,
     };
     roll_back(
         &trigger,
@@ -278,16 +305,41 @@ fn roll_back(
         Some(_) => {}
     }
     let differences = differences(bad, manifest)?;
-    let part = guilty(&differences);
-    Ok(Decision::RollBack(Box::new(Rollback {
-        guilty: Entry {
+    let speaks_of_it =
+        trigger.is_evidence && trigger.release.as_deref().is_none_or(|of| of == from);
+    let part = if speaks_of_it {
+        guilty(&differences)
+    } else {
+        Part::Release
+    };
+    let patch = converge::deployment(release, manifest, "")?;
+    let carried = facts.deployment.as_ref();
+    let carried = carried.filter(|deployment| converge::carries(deployment, &patch));
+    // A further try blames what the first one did.
+    let blamed = facts.quarantine.entries.iter();
+    let blamed = blamed
+        .filter(|entry| entry.release == from && entry.since == trigger.at)
+        .find(|entry| entry.lifted.is_none());
+    let guilty = match blamed {
+        Some(entry) => entry.clone(),
+        None => Entry {
             part,
             identity: part.of(bad)?,
             release: from.to_owned(),
-            reason: blame(&trigger.words, part, &differences),
+            reason: if speaks_of_it {
+                blame(&trigger.words, part, &differences)
+            } else {
+                format!(
+                    "{}; none of the release's parts is blamed for it",
+                    trigger.words
+                )
+            },
             since: trigger.at,
             lifted: None,
         },
+    };
+    Ok(Decision::RollBack(Box::new(Rollback {
+        guilty,
         from: from.to_owned(),
         release: release.clone(),
         manifest: manifest.clone(),
@@ -295,6 +347,7 @@ fn roll_back(
         caused_at: trigger.at,
         attempt,
         differences,
+        untouched: carried.map(|deployment| deployment.generation),
         resumes: matches!(&target.progress, Progress::Restoring { from: bad, attempt: now } if bad == from && *now == attempt),
     })))
 }

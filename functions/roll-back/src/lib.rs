@@ -15,7 +15,7 @@ use domain::{
     alarms::{AGAINST_A_RELEASE, PREFIX, candidate_names, silence_name},
     converge,
     layout::Artifacts,
-    ports::{Alarms, Bus, Clock, Cluster, Endpoints, ObjectStore, Registry},
+    ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore, Registry},
     quarantine::{Part, Quarantine},
     records::{self, Versioned},
     release::{Pointer, Progress, Restore},
@@ -23,7 +23,7 @@ use domain::{
 };
 use events::{
     Announced, Event, Received,
-    announced::{RollbackGivenUp, RollbackStarted},
+    announced::{CANARY_NO_DATA, RollbackGivenUp, RollbackStarted},
     incoming::Alarm,
 };
 
@@ -99,7 +99,7 @@ pub async fn handle<S, R, K, W, B, C>(
 where
     S: ObjectStore,
     R: Registry + Endpoints,
-    K: Cluster,
+    K: Cluster + Canaries,
     W: Alarms,
     B: Bus,
     C: Clock,
@@ -166,6 +166,7 @@ fn trigger(
                 at,
                 words: format!("alarm {}: {}", alarm.name, alarm.reason),
                 is_alarm: true,
+                is_evidence: true,
             })
         }
         Event::Announced(Announced::ReleaseFailed(failed)) => Ok(Trigger {
@@ -173,12 +174,14 @@ fn trigger(
             at,
             words: format!("failed at {}: {}", failed.stage, failed.reason),
             is_alarm: false,
+            is_evidence: failed.stage != CANARY_NO_DATA,
         }),
         Event::Announced(Announced::RollbackRequested(request)) => Ok(Trigger {
             release: request.release.clone(),
             at,
             words: format!("{} asked: {}", request.by, request.reason),
             is_alarm: false,
+            is_evidence: true,
         }),
         _ => Err(
             "only alarms, failed releases and requests lead to a rollback, and requests lift a quarantine".to_owned(),
@@ -221,7 +224,7 @@ async fn gather<S, R, K, W, B, C>(
 ) -> Result<Facts>
 where
     S: ObjectStore,
-    K: Cluster,
+    K: Cluster + Canaries,
     C: Clock,
 {
     let artifacts = config.artifacts();
@@ -248,8 +251,8 @@ async fn quarantine(config: &Config, store: &impl ObjectStore) -> Result<Version
     records::read_versioned(store, &config.artifacts().quarantine(&config.environment)).await
 }
 
-/// Reason, pointer, Deployment, endpoint, quarantine, announcement: each is there before the next, and
-/// each may be repeated. The Deployment comes before the endpoint, whose own update may have to end first.
+/// Reason, pointer, canary, Deployment, endpoint, quarantine, announcement: each is there before the next,
+/// and each may be repeated. The canary goes first: that is where it hurts. The Deployment comes before the endpoint, whose own update may have to end first.
 async fn go_back<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
@@ -259,7 +262,7 @@ async fn go_back<S, R, K, W, B, C>(
 where
     S: ObjectStore,
     R: Registry + Endpoints,
-    K: Cluster,
+    K: Cluster + Canaries,
     W: Alarms,
     B: Bus,
     C: Clock,
@@ -285,10 +288,12 @@ where
         records::swap(ports.store, &at, pointer, &next).await?;
     }
     let cause = format!("rolled back from {from}: {reason}");
-    let generation = ports
-        .cluster
-        .apply(&converge::deployment(release, manifest, &cause)?, false)
-        .await?;
+    ports.cluster.retire_canary().await?;
+    let patch = converge::deployment(release, manifest, &cause)?;
+    let generation = match rollback.untouched {
+        Some(generation) => generation,
+        None => ports.cluster.apply(&patch, false).await?,
+    };
     let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
     ports.sagemaker.ensure_endpoint(&endpoint).await?;
     let guilty = &rollback.guilty;

@@ -70,6 +70,8 @@ pub struct Facts {
     pub generation: i64,
     /// The Deployment; `None` when there is none.
     pub deployment: Option<Deployment>,
+    /// The canary's Deployment; `None` when there is none.
+    pub canary: Option<Deployment>,
     /// The endpoint; `None` when there is none.
     pub endpoint: Option<Endpoint>,
     /// What the API answered; `None` while the rollout isn't over.
@@ -137,10 +139,11 @@ pub fn decide(started: &Started, target: &Target, facts: &Facts, config: &Config
             let (stage, reason) = reason.split_once(": ").unwrap_or(("rollout", reason));
             return fail(stage, reason.to_owned());
         }
-        Progress::Deploying | Progress::Restoring { .. } => {}
+        Progress::Canary { .. } | Progress::Deploying | Progress::Restoring { .. } => {}
     }
-    let elapsed_s = facts.now.as_second() - target.since.as_second();
+    let elapsed_s = facts.now.as_second() - target.rolling_since().as_second();
     let open = rollout(target, facts)
+        .or_else(|| canary(target, facts))
         .or_else(|| endpoint(facts, config))
         .map(|open| (open, config.rollout_limit_s))
         .or_else(|| {
@@ -218,6 +221,16 @@ fn rollout(target: &Target, facts: &Facts) -> Option<Open> {
         ));
     }
     None
+}
+
+/// What is brought back serves alone: no pod of a canary that was taken away answers any more.
+fn canary(target: &Target, facts: &Facts) -> Option<Open> {
+    let canary = facts.canary.as_ref()?;
+    let is_out = matches!(target.progress, Progress::Restoring { .. }) && canary.replicas > 0;
+    is_out.then(|| {
+        let reason = format!("{} pods of the canary still running", canary.replicas);
+        Open::waiting("rollout", reason)
+    })
 }
 
 fn endpoint(facts: &Facts, config: &Config) -> Option<Open> {

@@ -15,7 +15,7 @@ use domain::{
     alarms::{AlarmSettings, candidate_names, silence_name},
     evaluation::GoldenRows,
     layout::Artifacts,
-    ports::{Alarms, Api, Bus, Clock, Cluster, Endpoints, ObjectStore},
+    ports::{Alarms, Api, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
     records::{self, Versioned},
     release::{Manifest, Pointer, Target},
     rollout::{Deployment, Rollout},
@@ -101,7 +101,7 @@ pub async fn handle<S, E, K, A, W, B, C>(
 where
     S: ObjectStore,
     E: Endpoints,
-    K: Cluster,
+    K: Cluster + Canaries,
     A: Api,
     W: Alarms,
     B: Bus,
@@ -155,6 +155,10 @@ where
     let known_good = next.as_ref().unwrap_or(&pointer.value).known_good.as_ref();
     let before = known_good.and_then(|good| good.earlier.first().cloned());
     settle(config, ports.store, &target, &decision, &pointer, next).await?;
+    if matches!(decision, Decision::Verified { .. }) {
+        // All pods are the release's now: its canary isn't needed any more.
+        ports.cluster.retire_canary().await?;
+    }
     let before = before.as_deref();
     watch(config, ports.alarms, &target.release, before, &decision).await?;
     ports.bus.announce(&announced.announcement()?).await?;
@@ -216,7 +220,7 @@ async fn gather<S, E, K, A, W, B, C>(
 where
     S: ObjectStore,
     E: Endpoints,
-    K: Cluster,
+    K: Cluster + Canaries,
     A: Api,
     C: Clock,
 {
@@ -239,6 +243,7 @@ where
         manifest,
         generation: started.generation(),
         deployment,
+        canary: ports.cluster.canary().await?,
         endpoint: ports.endpoints.endpoint(&config.endpoint).await?,
         answers,
         golden,

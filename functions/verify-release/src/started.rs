@@ -32,8 +32,9 @@ impl Started {
     /// Whether the pointer's target is still this beginning's.
     pub fn is_of(&self, target: &Target) -> bool {
         match (self, &target.progress) {
-            // A rollback came over the deployment; or it was given up, and `roll-back` has said so.
-            (Self::Deployment(_), Progress::Restoring { .. })
+            // A rollback came over the deployment; or it was given up, and `roll-back` has said so; or the
+            // release is tried out once more, and its rollout is of an earlier time.
+            (Self::Deployment(_), Progress::Restoring { .. } | Progress::Canary { .. })
             | (Self::Rollback(_), Progress::Failed { .. }) => false,
             (Self::Deployment(_), _) => true,
             (Self::Rollback(started), Progress::Restoring { from, attempt }) => {

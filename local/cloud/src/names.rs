@@ -20,7 +20,7 @@ pub struct Place {
 /// The names that mean the same for each function. The others are a function's own: `function` is
 /// what the project calls it (`notify`; deployed it is `retail-forecast-{environment}-notify`), and
 /// `queue_url`, `queue_arn`, `dlq_url`, `dlq_arn` are its queue's and its dead-letter queue's.
-pub const SHARED: [&str; 17] = [
+pub const SHARED: [&str; 18] = [
     "environment",
     "region",
     "account",
@@ -38,6 +38,7 @@ pub const SHARED: [&str; 17] = [
     "namespace",
     "endpoint_name",
     "service_url",
+    "deployment_strategy",
 ];
 
 impl Place {
@@ -145,6 +146,7 @@ impl Place {
             self.namespace(),
             format!("retail-forecast-{}", self.environment),
             service_url.to_owned(),
+            "rolling".to_owned(),
         ];
         Names(SHARED.into_iter().zip(values).collect())
     }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use aws::{CloudWatch, Context, S3, Unit};
+use aws::{CloudWatch, Context, Datum, RELEASE, S3};
 use domain::layout::Location;
 use domain::ports::ObjectStore as _;
 use domain::settings::Settings as Environment;
 
 use crate::serve::settings::Settings;
 use crate::serve::source::{BoxFuture, FetchModel};
-use crate::serve::telemetry::{DIMENSION, Datum, PublishMetrics};
+use crate::serve::telemetry::PublishMetrics;
 
 /// Where the service's model comes from and its metrics go.
 pub type Ports = (Arc<dyn FetchModel>, Arc<dyn PublishMetrics>);
@@ -80,24 +80,12 @@ impl PublishMetrics for Metrics {
         data: &'a [Datum],
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let dimensions = BTreeMap::from([(DIMENSION.to_owned(), release.to_owned())]);
-            let values = data
-                .iter()
-                .map(|datum| (datum.name.to_owned(), datum.value, unit(datum.unit)));
+            let dimensions = BTreeMap::from([(RELEASE.to_owned(), release.to_owned())]);
             let put = self
                 .cloudwatch
-                .put(namespace, &dimensions, values.collect(), self.period);
+                .put(namespace, &dimensions, data.to_vec(), self.period);
             put.await.map_err(|error| anyhow!(error.chain()))
         })
-    }
-}
-
-fn unit(name: &str) -> Unit {
-    match name {
-        "Count" => Unit::Count,
-        "Percent" => Unit::Percent,
-        "Milliseconds" => Unit::Milliseconds,
-        _ => Unit::None,
     }
 }
 

@@ -4,27 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use aws::{Datum, Statistics, Unit};
 use axum::http::StatusCode;
 
 use crate::serve::source::BoxFuture;
 
-/// One value to publish, named and measured as CloudWatch does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Datum {
-    /// `RequestCount`, `ErrorRate` or `Latency`.
-    pub name: &'static str,
-    /// The value over the period.
-    pub value: f64,
-    /// CloudWatch's name of the unit: `Count`, `Percent` or `Milliseconds`.
-    pub unit: &'static str,
-}
-
-/// The name of the one dimension of every [`Datum`]; its value is the release.
-pub const DIMENSION: &str = "DeploymentId";
-
 /// Publishes metrics, to CloudWatch for one.
 pub trait PublishMetrics: Send + Sync {
-    /// Publishes one period's values in `namespace` with the dimension [`DIMENSION`] = `release`.
+    /// Publishes one period's values in `namespace` with the dimension `DeploymentId` = `release`.
     ///
     /// # Errors
     ///
@@ -51,6 +38,8 @@ struct Period {
     requests: u32,
     errors: u32,
     time: Duration,
+    shortest: Option<Duration>,
+    longest: Duration,
 }
 
 impl Recorder {
@@ -62,40 +51,63 @@ impl Recorder {
             .errors
             .saturating_add(u32::from(status.is_server_error()));
         period.time += took;
+        period.shortest = Some(period.shortest.map_or(took, |least| least.min(took)));
+        period.longest = period.longest.max(took);
     }
 
-    /// The values since the last call: the count of requests, and, if there were any, the
-    /// percentage answered 5xx and the mean latency. A silent period has no rate: publishing 0 would
-    /// tell an alarm that all is well.
+    /// What came since the last call: the count of requests, and, if there were any, for each of them
+    /// whether it was answered 5xx (100 or 0 percent) and its latency. A silent period has no rate:
+    /// publishing 0 would tell an alarm that all is well.
     pub fn take(&self) -> Vec<Datum> {
         let period = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let requests = f64::from(period.requests);
         let mut data = vec![Datum {
             name: "RequestCount",
-            value: requests,
-            unit: "Count",
+            statistics: Statistics::of(requests),
+            unit: Unit::Count,
         }];
-        if period.requests > 0 {
-            let percent = 100.0 * f64::from(period.errors) / requests;
-            let latency_ms = 1e3 * period.time.as_secs_f64() / requests;
+        if let Some(shortest) = period.shortest {
+            let percent = |yes: bool| if yes { 100.0 } else { 0.0 };
             data.push(Datum {
                 name: "ErrorRate",
-                value: percent,
-                unit: "Percent",
+                statistics: Statistics {
+                    samples: requests,
+                    sum: 100.0 * f64::from(period.errors),
+                    minimum: percent(period.errors == period.requests),
+                    maximum: percent(period.errors > 0),
+                },
+                unit: Unit::Percent,
             });
             data.push(Datum {
                 name: "Latency",
-                value: latency_ms,
-                unit: "Milliseconds",
+                statistics: Statistics {
+                    samples: requests,
+                    sum: ms(period.time),
+                    minimum: ms(shortest),
+                    maximum: ms(period.longest),
+                },
+                unit: Unit::Milliseconds,
             });
         }
         data
     }
 }
 
+fn ms(time: Duration) -> f64 {
+    1e3 * time.as_secs_f64()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn no_requests() -> Vec<Datum> {
+        vec![Datum {
+            name: "RequestCount",
+            statistics: Statistics::of(0.0),
+            unit: Unit::Count,
+        }]
+    }
 
     #[test]
     fn a_period_is_summed_up_once() {
@@ -105,37 +117,23 @@ mod tests {
             recorder.record(status, Duration::from_millis(ms));
         }
         let data = recorder.take();
-        assert_eq!(
-            data[0],
-            Datum {
-                name: "RequestCount",
-                value: 4.0,
-                unit: "Count"
-            }
-        );
-        assert_eq!(
-            data[1],
-            Datum {
-                name: "ErrorRate",
-                value: 50.0,
-                unit: "Percent"
-            }
-        );
-        assert_eq!(data[2].name, "Latency");
-        assert!((data[2].value - 25.0).abs() < 1e-9);
-        assert_eq!(recorder.take().len(), 1);
+        assert_eq!(data[0].statistics, Statistics::of(4.0));
+        let errors = Statistics {
+            samples: 4.0,
+            sum: 200.0,
+            minimum: 0.0,
+            maximum: 100.0,
+        };
+        assert_eq!((data[1].name, data[1].statistics), ("ErrorRate", errors));
+        let latency = data[2].statistics;
+        assert!((latency.sum - 100.0).abs() < 1e-9);
+        assert!((latency.minimum - 10.0).abs() < 1e-9);
+        assert!((latency.maximum - 40.0).abs() < 1e-9);
+        assert_eq!(recorder.take(), no_requests());
     }
 
     #[test]
     fn a_silent_period_has_a_count_of_zero_and_no_rates() {
-        let silent = Recorder::default().take();
-        assert_eq!(
-            silent,
-            [Datum {
-                name: "RequestCount",
-                value: 0.0,
-                unit: "Count"
-            }]
-        );
+        assert_eq!(Recorder::default().take(), no_requests());
     }
 }

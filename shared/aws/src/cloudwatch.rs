@@ -1,18 +1,29 @@
-//! Metrics in CloudWatch.
+//! Metrics and alarms in CloudWatch.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use aws_sdk_cloudwatch::{
     Client,
     error::ProvideErrorMetadata as _,
-    types::{ComparisonOperator, Dimension, MetricDatum, StandardUnit, Statistic},
+    primitives::DateTime,
+    types::{
+        ComparisonOperator, Dimension, Metric, MetricDataQuery, MetricDatum, MetricStat,
+        StandardUnit, Statistic, StatisticSet,
+    },
 };
 use domain::{
-    Result,
-    ports::{AlarmSpec, Alarms},
+    Error, Result,
+    ports::{AlarmSpec, Alarms, ApiMetrics, Measured},
 };
+use jiff::Timestamp;
 
 use crate::{Context, failure::failed};
+
+/// The dimension that tells one release's metrics from another's.
+pub const RELEASE: &str = "DeploymentId";
 
 /// Data points that one call takes.
 const PER_CALL: usize = 1000;
@@ -47,7 +58,43 @@ impl From<Unit> for StandardUnit {
     }
 }
 
-/// Publishes metrics.
+/// What many samples come to, so that averages over pods are weighted by what each pod saw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Statistics {
+    /// How many samples.
+    pub samples: f64,
+    /// Their sum.
+    pub sum: f64,
+    /// The least.
+    pub minimum: f64,
+    /// The greatest.
+    pub maximum: f64,
+}
+
+impl Statistics {
+    /// One sample.
+    pub fn of(value: f64) -> Self {
+        Self {
+            samples: 1.0,
+            sum: value,
+            minimum: value,
+            maximum: value,
+        }
+    }
+}
+
+/// Samples of one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Datum {
+    /// Name of the metric.
+    pub name: &'static str,
+    /// The samples.
+    pub statistics: Statistics,
+    /// Their unit.
+    pub unit: Unit,
+}
+
+/// Publishes and reads metrics, and keeps alarms.
 #[derive(Debug, Clone)]
 pub struct CloudWatch {
     client: Client,
@@ -61,14 +108,14 @@ impl CloudWatch {
         }
     }
 
-    /// Puts data points `(name, value, unit)`, dated now, one for each `period`: shorter ones than a
-    /// minute are kept with the high resolution that alarms on shorter periods need. A metric is read back only with exactly the
-    /// dimensions it was written with.
+    /// Puts samples, dated now, gathered over `period`: shorter ones than a minute are kept with the
+    /// high resolution that alarms on shorter periods need. A metric is read back only with exactly
+    /// the dimensions it was written with.
     pub async fn put(
         &self,
         namespace: &str,
         dimensions: &BTreeMap<String, String>,
-        values: Vec<(String, f64, Unit)>,
+        data: Vec<Datum>,
         period: Duration,
     ) -> Result<()> {
         let resolution = (period < Duration::from_mins(1)).then_some(1);
@@ -76,13 +123,18 @@ impl CloudWatch {
             .iter()
             .map(|(name, value)| Dimension::builder().name(name).value(value).build())
             .collect();
-        let data: Vec<MetricDatum> = values
+        let data: Vec<MetricDatum> = data
             .into_iter()
-            .map(|(name, value, unit)| {
+            .map(|datum| {
+                let statistics = StatisticSet::builder()
+                    .sample_count(datum.statistics.samples)
+                    .sum(datum.statistics.sum)
+                    .minimum(datum.statistics.minimum)
+                    .maximum(datum.statistics.maximum);
                 MetricDatum::builder()
-                    .metric_name(name)
-                    .value(value)
-                    .unit(unit.into())
+                    .metric_name(datum.name)
+                    .statistic_values(statistics.build())
+                    .unit(datum.unit.into())
                     .set_storage_resolution(resolution)
                     .set_dimensions(Some(dimensions.clone()))
                     .build()
@@ -123,7 +175,7 @@ impl Alarms for CloudWatch {
             .metric_name(&spec.metric)
             .dimensions(
                 Dimension::builder()
-                    .name("DeploymentId")
+                    .name(RELEASE)
                     .value(&spec.release)
                     .build(),
             )
@@ -159,5 +211,101 @@ impl Alarms for CloudWatch {
             }
         }
         Ok(())
+    }
+}
+
+/// The metrics of the API in one namespace, `RetailForecast/{namespace}`.
+#[derive(Debug, Clone)]
+pub struct ReleaseMetrics {
+    client: Client,
+    namespace: String,
+}
+
+impl ReleaseMetrics {
+    /// A client; nothing is sent yet.
+    pub fn new(context: &Context, namespace: &str) -> Self {
+        Self {
+            client: Client::new(&context.of("CLOUDWATCH")),
+            namespace: format!("RetailForecast/{namespace}"),
+        }
+    }
+
+    fn query(
+        &self,
+        release: &str,
+        id: &str,
+        metric: &str,
+        stat: &str,
+        period: i32,
+    ) -> MetricDataQuery {
+        let dimension = Dimension::builder().name(RELEASE).value(release).build();
+        let metric = Metric::builder()
+            .namespace(&self.namespace)
+            .metric_name(metric)
+            .dimensions(dimension)
+            .build();
+        let stat = MetricStat::builder()
+            .metric(metric)
+            .period(period)
+            .stat(stat)
+            .build();
+        MetricDataQuery::builder().id(id).metric_stat(stat).build()
+    }
+}
+
+impl ApiMetrics for ReleaseMetrics {
+    async fn measured(
+        &self,
+        release: &str,
+        from: Timestamp,
+        to: Timestamp,
+        period_s: u32,
+    ) -> Result<Vec<Measured>> {
+        let doing = format!("reading the metrics of {release} in {}", self.namespace);
+        let period = i32::try_from(period_s)
+            .map_err(|_| Error::permanent(format!("{doing}: a period of {period_s} s")))?;
+        let queries = [
+            self.query(release, "requests", "ErrorRate", "SampleCount", period),
+            self.query(release, "errors", "ErrorRate", "Average", period),
+            self.query(release, "latency", "Latency", "Average", period),
+        ];
+        let mut pages = self
+            .client
+            .get_metric_data()
+            .set_metric_data_queries(Some(queries.to_vec()))
+            .start_time(DateTime::from_secs(from.as_second()))
+            .end_time(DateTime::from_secs(to.as_second()))
+            .into_paginator()
+            .send();
+        let mut values: BTreeMap<i64, HashMap<String, f64>> = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed(&doing, "cloudwatch:GetMetricData", error))?;
+            for result in page.metric_data_results() {
+                let id = result.id().unwrap_or_default();
+                for (at, value) in result.timestamps().iter().zip(result.values()) {
+                    let period = values.entry(at.secs()).or_default();
+                    period.insert(id.to_owned(), *value);
+                }
+            }
+        }
+        let mut measured = vec![];
+        for (second, found) in values {
+            let start = Timestamp::from_second(second)
+                .map_err(|error| Error::permanent(format!("{doing}: {error}")))?;
+            let (Some(requests), Some(error_rate_percent), Some(latency_ms)) = (
+                found.get("requests"),
+                found.get("errors"),
+                found.get("latency"),
+            ) else {
+                continue;
+            };
+            measured.push(Measured {
+                start,
+                requests: *requests,
+                error_rate_percent: *error_rate_percent,
+                latency_ms: *latency_ms,
+            });
+        }
+        Ok(measured)
     }
 }

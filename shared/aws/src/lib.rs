@@ -36,7 +36,7 @@ pub use clock::SystemClock;
 pub use context::Context;
 
 #[cfg(feature = "cloudwatch")]
-pub use cloudwatch::{CloudWatch, Unit};
+pub use cloudwatch::{CloudWatch, Datum, RELEASE, ReleaseMetrics, Statistics, Unit};
 #[cfg(feature = "ecr")]
 pub use ecr::Ecr;
 #[cfg(feature = "eventbridge")]

@@ -13,6 +13,8 @@ use crate::{
 /// Our name as a Kubernetes field manager. One manager, one way of writing: server-side apply.
 pub const FIELD_MANAGER: &str = "retail-forecast";
 
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
 /// Field managers that own the image beside us and `first_manager`, whose first manifests we take over.
 pub fn strangers<'a>(deployment: &'a Deployment, first_manager: &str) -> Vec<&'a str> {
     let managers = deployment.image_managers.iter().map(String::as_str);
@@ -34,10 +36,7 @@ pub fn deployment(release: &str, manifest: &Manifest, reason: &str) -> Result<De
         image: manifest.image.reference()?,
         environment,
         annotations: BTreeMap::from([
-            (
-                "kubernetes.io/change-cause".to_owned(),
-                format!("{release}: {reason}"),
-            ),
+            (CHANGE_CAUSE.to_owned(), format!("{release}: {reason}")),
             ("retail-forecast/release".to_owned(), release.to_owned()),
             (
                 "retail-forecast/model-package".to_owned(),
@@ -45,6 +44,29 @@ pub fn deployment(release: &str, manifest: &Manifest, reason: &str) -> Result<De
             ),
         ]),
     })
+}
+
+/// Whether the Deployment carries all of a patch but its change-cause. A release's id stands for its
+/// variables: they are written together.
+pub fn carries(deployment: &Deployment, patch: &DeploymentPatch) -> bool {
+    let told = |(name, value): (&String, &String)| {
+        name == CHANGE_CAUSE || deployment.annotations.get(name) == Some(value)
+    };
+    deployment.image.as_ref() == Some(&patch.image)
+        && patch
+            .environment
+            .iter()
+            .all(|(name, value)| deployment.environment.get(name) == Some(value))
+        && patch.annotations.iter().all(told)
+}
+
+/// How many pods a canary has beside `live` ones, so that it gets about `share_percent` of the requests:
+/// the Service spreads them evenly over the pods. At least one.
+pub fn canary_pods(live: u32, share_percent: u32) -> u32 {
+    let share = share_percent.clamp(1, 99);
+    // canary / (live + canary) = share / 100
+    let rest = 100 - share;
+    ((live * share + rest / 2) / rest).max(1)
 }
 
 /// What the SageMaker endpoint is given. The configuration's name is computed from what it serves.
@@ -62,4 +84,56 @@ pub fn endpoint(name: &str, role_arn: &str, manifest: &Manifest) -> Result<Endpo
             ("Environment".to_owned(), manifest.environment.clone()),
         ]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_has_its_share_of_the_pods_and_at_least_one() {
+        let cases = [
+            ((2, 20), 1),
+            ((8, 20), 2),
+            ((10, 10), 1),
+            ((1, 1), 1),
+            ((0, 50), 1),
+            ((3, 50), 3),
+        ];
+        for ((live, share), pods) in cases {
+            assert_eq!(canary_pods(live, share), pods, "{share} % beside {live}");
+        }
+    }
+
+    #[test]
+    fn what_a_deployment_carries_is_told_by_image_variables_and_annotations() {
+        let map = |pairs: &[(&str, &str)]| {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            pairs.iter().map(owned).collect::<BTreeMap<_, _>>()
+        };
+        let patch = DeploymentPatch {
+            image: "infer@a".to_owned(),
+            environment: map(&[("DEPLOYMENT_ID", "release-a")]),
+            annotations: map(&[
+                (CHANGE_CAUSE, "now"),
+                ("retail-forecast/release", "release-a"),
+            ]),
+        };
+        let runs = Deployment {
+            image: Some("infer@a".to_owned()),
+            environment: map(&[("DEPLOYMENT_ID", "release-a"), ("NAMESPACE", "dev")]),
+            annotations: map(&[
+                (CHANGE_CAUSE, "then"),
+                ("retail-forecast/release", "release-a"),
+            ]),
+            ..Deployment::default()
+        };
+        assert!(carries(&runs, &patch));
+        let mut other = runs.clone();
+        other.image = Some("infer@b".to_owned());
+        assert!(!carries(&other, &patch));
+        let mut other = runs.clone();
+        other.environment = map(&[("DEPLOYMENT_ID", "release-b")]);
+        assert!(!carries(&other, &patch));
+    }
 }

@@ -346,6 +346,43 @@ pub trait Cluster {
     async fn apply(&self, patch: &DeploymentPatch, force: bool) -> Result<i64>;
 }
 
+/// The canary: a second Deployment behind the same Service, which stands at zero pods but while a release
+/// is tried out. Only this system runs it, so its replicas are ours.
+pub trait Canaries {
+    /// The canary's Deployment as it stands.
+    async fn canary(&self) -> Result<Option<Deployment>>;
+    /// Gives it a template and so many pods; answers the generation.
+    async fn ensure_canary(&self, patch: &DeploymentPatch, pods: u32) -> Result<i64>;
+    /// Brings it to zero pods. One that stands there, or doesn't exist, is left as it is.
+    async fn retire_canary(&self) -> Result<()>;
+}
+
+/// What the pods of a release measured of themselves in one period.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// When the period began.
+    pub start: Timestamp,
+    /// Requests that were answered.
+    pub requests: f64,
+    /// How many of them were answered 5xx, percent.
+    pub error_rate_percent: f64,
+    /// Mean time to the answer, milliseconds.
+    pub latency_ms: f64,
+}
+
+/// CloudWatch's metrics of the API.
+pub trait ApiMetrics {
+    /// The periods of `period_s` seconds in `from..to` in which the release answered requests, oldest
+    /// first. `from` and `to` are multiples of the period.
+    async fn measured(
+        &self,
+        release: &str,
+        from: Timestamp,
+        to: Timestamp,
+        period_s: u32,
+    ) -> Result<Vec<Measured>>;
+}
+
 /// One answer of the API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {

@@ -110,6 +110,15 @@ pub fn endpoint_config(manifest: &Manifest) -> Result<String> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Progress {
+    /// Tried out on a share of the pods, beside what is live.
+    Canary {
+        /// Pods of the canary.
+        pods: u32,
+        /// All pods, the canary's included.
+        of: u32,
+        /// Since when its pods are all available, and are measured.
+        baking_since: Option<Timestamp>,
+    },
     /// Being rolled out or verified.
     Deploying,
     /// Being brought back in the place of a release that went wrong.
@@ -131,7 +140,10 @@ pub enum Progress {
 impl Progress {
     /// Whether the verdict is still to come.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Deploying | Self::Restoring { .. })
+        matches!(
+            self,
+            Self::Canary { .. } | Self::Deploying | Self::Restoring { .. }
+        )
     }
 }
 
@@ -143,14 +155,24 @@ pub struct Target {
     /// How far it has come.
     #[serde(flatten)]
     pub progress: Progress,
-    /// When it became the target; the rollout's limits count from here.
+    /// When it became the target.
     pub since: Timestamp,
+    /// When its canary passed and the rollout began; `None` where the rollout began at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted_at: Option<Timestamp>,
     /// When its cause happened: an approval older than this, for an older model, came late.
     pub caused_at: Timestamp,
     /// The event that made it the target, in words.
     pub cause: String,
     /// When it was verified or failed.
     pub judged_at: Option<Timestamp>,
+}
+
+impl Target {
+    /// When its rollout began: the rollout's limits count from here.
+    pub fn rolling_since(&self) -> Timestamp {
+        self.promoted_at.unwrap_or(self.since)
+    }
 }
 
 /// A verified release, and when it was verified.
@@ -244,6 +266,7 @@ impl Pointer {
             release: release.to_owned(),
             progress: Progress::Deploying,
             since,
+            promoted_at: None,
             caused_at,
             cause: cause.to_owned(),
             judged_at: None,
@@ -251,6 +274,64 @@ impl Pointer {
         Self {
             target: Some(target),
             held: None,
+            ..self.clone()
+        }
+    }
+
+    /// The pointer that [`Pointer::aim`] answers, with the release on `pods` of `of` pods only.
+    #[must_use]
+    pub fn try_out(self, pods: u32, of: u32) -> Self {
+        let baking_since = None;
+        let progress = Progress::Canary {
+            pods,
+            of,
+            baking_since,
+        };
+        let target = self.target.map(|target| Target { progress, ..target });
+        Self { target, ..self }
+    }
+
+    /// The pointer once the canary's pods are measured; `None` when `release` isn't tried out, or is
+    /// measured already.
+    #[must_use]
+    pub fn bake(&self, release: &str, now: Timestamp) -> Option<Self> {
+        let target = self.open(release)?;
+        let Progress::Canary {
+            pods,
+            of,
+            baking_since: None,
+        } = target.progress
+        else {
+            return None;
+        };
+        let progress = Progress::Canary {
+            pods,
+            of,
+            baking_since: Some(now),
+        };
+        Some(self.with_target(Target {
+            progress,
+            ..target.clone()
+        }))
+    }
+
+    /// The pointer after the canary passed; `None` when `release` isn't tried out.
+    #[must_use]
+    pub fn promote(&self, release: &str, now: Timestamp) -> Option<Self> {
+        let target = self.open(release)?;
+        let is_canary = matches!(target.progress, Progress::Canary { .. });
+        is_canary.then(|| {
+            self.with_target(Target {
+                progress: Progress::Deploying,
+                promoted_at: Some(now),
+                ..target.clone()
+            })
+        })
+    }
+
+    fn with_target(&self, target: Target) -> Self {
+        Self {
+            target: Some(target),
             ..self.clone()
         }
     }
@@ -287,6 +368,7 @@ impl Pointer {
                     attempt,
                 },
                 since: at.now,
+                promoted_at: None,
                 caused_at: at.caused_at,
                 cause: at.cause,
                 judged_at: None,
@@ -428,6 +510,25 @@ mod tests {
             .verified("release-c", at(5))
             .unwrap();
         assert_eq!(c.known_good.as_ref().unwrap().earlier, ["release-a"]);
+    }
+
+    #[test]
+    fn a_canary_is_tried_out_measured_and_promoted_once() {
+        let live = Pointer::empty("dev")
+            .aim("a", at(1), at(1), "test")
+            .verified("a", at(2))
+            .unwrap();
+        assert_eq!(live.promote("a", at(3)), None);
+        let canary = live.aim("b", at(10), at(9), "test").try_out(1, 3);
+        assert_eq!(canary.base(), Some("a"));
+        assert_eq!(canary.bake("a", at(11)), None);
+        let baking = canary.bake("b", at(20)).unwrap();
+        assert_eq!(baking.bake("b", at(21)), None);
+        let rolling = baking.promote("b", at(50)).unwrap();
+        assert_eq!(rolling.promote("b", at(51)), None);
+        let target = rolling.target.unwrap();
+        assert_eq!(target.progress, Progress::Deploying);
+        assert_eq!((target.since, target.rolling_since()), (at(10), at(50)));
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub enum Announced {
     DeploymentSkipped(DeploymentSkipped),
     /// A release became the environment's target.
     DeploymentStarted(DeploymentStarted),
+    /// A release is tried out on a share of the pods, beside what is live.
+    CanaryStarted(CanaryStarted),
+    /// It did no worse than what is live in the same minutes.
+    CanaryPassed(CanaryPassed),
     /// The target serves and was checked; it is known good now.
     ReleaseVerified(ReleaseVerified),
     /// The target didn't come up or answered wrongly.
@@ -185,6 +189,36 @@ pub struct DeploymentStarted {
     pub cause: String,
 }
 
+/// See [`Announced::CanaryStarted`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryStarted {
+    /// Id of the release that is tried out.
+    pub release: String,
+    /// The generation of the canary's Deployment that carries it.
+    pub generation: i64,
+    /// Pods of the canary.
+    pub pods: u32,
+    /// All pods, the canary's included: the share that was reached.
+    pub of: u32,
+    /// The event that caused it, in words.
+    pub cause: String,
+    /// When that happened.
+    pub caused_at: jiff::Timestamp,
+}
+
+/// See [`Announced::CanaryPassed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryPassed {
+    /// Id of the release that was tried out.
+    pub release: String,
+    /// The live release that it was compared with.
+    pub live: String,
+    /// What was compared, in words and numbers.
+    pub checks: Vec<String>,
+    /// When the cause of the deployment happened.
+    pub caused_at: jiff::Timestamp,
+}
+
 /// See [`Announced::ReleaseVerified`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseVerified {
@@ -200,12 +234,15 @@ pub struct ReleaseVerified {
     pub caused_at: jiff::Timestamp,
 }
 
+/// The stage of a canary that couldn't be judged: nothing speaks against the release, and nothing for it.
+pub const CANARY_NO_DATA: &str = "canary-no-data";
+
 /// See [`Announced::ReleaseFailed`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseFailed {
     /// Id of the release.
     pub release: String,
-    /// `rollout`, `endpoint`, `health`, `predict` or `golden-rows`.
+    /// `canary`, [`CANARY_NO_DATA`], `promotion`, `rollout`, `endpoint`, `health`, `predict` or `golden-rows`.
     pub stage: String,
     /// Why, in words and numbers.
     pub reason: String,
@@ -363,6 +400,8 @@ impl Announced {
                 format!("{} {} {}", event.subject, event.reason, event.caused_at)
             }
             Self::DeploymentStarted(event) => format!("{} {}", event.release, event.generation),
+            Self::CanaryStarted(event) => format!("{} {}", event.release, event.caused_at),
+            Self::CanaryPassed(event) => format!("{} {}", event.release, event.caused_at),
             Self::ReleaseVerified(event) => format!("{} {}", event.release, event.caused_at),
             Self::ReleaseFailed(event) => {
                 format!("{} {} {}", event.release, event.stage, event.caused_at)

@@ -1,10 +1,10 @@
-//! The Kubernetes Deployment of the API, and what its pods really run.
+//! The Kubernetes Deployment of the API and its canary's, and what their pods really run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     Error, Result, names,
-    ports::{Cluster, DeploymentPatch, Ensured},
+    ports::{Canaries, Cluster, DeploymentPatch, Ensured},
     rollout::{Deployment, Rollout},
 };
 
@@ -57,6 +57,22 @@ impl Api {
         }
     }
 
+    /// The canary's Deployment, which stands at zero pods.
+    pub(crate) fn no_canary() -> Self {
+        let mut canary = Self::placeholder();
+        canary.scale(0);
+        canary
+    }
+
+    /// Pods come and go at once; a new template is rolled out in steps.
+    fn scale(&mut self, pods: i32) {
+        let now = &mut self.deployment;
+        now.wanted = pods;
+        now.updated = pods;
+        now.replicas = pods;
+        now.available = pods;
+    }
+
     /// Sets what the patch says, and removes what an earlier patch of ours said and this one doesn't.
     fn apply(&mut self, patch: &DeploymentPatch) -> Ensured {
         let before = self.deployment.clone();
@@ -105,9 +121,16 @@ fn overlay(
 /// Lets the controller go one step: it observes a new generation and starts the first new pod; at the
 /// next step all pods are replaced, or the rollout stalls.
 pub(crate) fn run(state: &mut State) {
-    let Some(mut api) = state.api.take() else {
-        return;
-    };
+    if let Some(mut api) = state.api.take() {
+        step(state, &mut api);
+        state.api = Some(api);
+    }
+    let mut canary = std::mem::replace(&mut state.canary, Api::no_canary());
+    step(state, &mut canary);
+    state.canary = canary;
+}
+
+fn step(state: &State, api: &mut Api) {
     let now = &mut api.deployment;
     if now.observed_generation < now.generation {
         now.observed_generation = now.generation;
@@ -127,7 +150,6 @@ pub(crate) fn run(state: &mut State) {
             Outcome::RunsOn => (),
         }
     }
-    state.api = Some(api);
 }
 
 /// How the rollout ends. Pods don't become ready with a model that isn't there or isn't the right one.
@@ -194,6 +216,40 @@ impl Cluster for World {
             let ensured = api.apply(patch);
             api.own_image(changes);
             Ok((api.deployment.generation, ensured))
+        })
+    }
+}
+
+impl Canaries for World {
+    async fn canary(&self) -> Result<Option<Deployment>> {
+        self.look("canary", "", |state| Some(state.canary.deployment.clone()))
+    }
+
+    async fn ensure_canary(&self, patch: &DeploymentPatch, pods: u32) -> Result<i64> {
+        self.effect("ensure_canary", &patch.image, |state| {
+            let canary = &mut state.canary;
+            let pods = i32::try_from(pods).unwrap_or(i32::MAX);
+            let scaled = canary.deployment.wanted != pods;
+            if scaled {
+                canary.scale(pods);
+            }
+            let ensured = canary.apply(patch);
+            if scaled && ensured == Ensured::AlreadySo {
+                // The same template on other pods is a new generation too.
+                canary.deployment.generation += 1;
+            }
+            let made = if scaled { Ensured::Made } else { ensured };
+            Ok((canary.deployment.generation, made))
+        })
+    }
+
+    async fn retire_canary(&self) -> Result<()> {
+        self.effect("retire_canary", "", |state| {
+            if state.canary.deployment.wanted == 0 {
+                return Ok(((), Ensured::AlreadySo));
+            }
+            state.canary.scale(0);
+            Ok(((), Ensured::Made))
         })
     }
 }

@@ -28,6 +28,7 @@ mod registry;
 mod script;
 mod snapshot;
 mod state;
+mod traffic;
 mod training;
 mod transforms;
 
@@ -43,6 +44,7 @@ pub use fault::{CrashPoint, Effect, When};
 pub use predictor::{Row, demand};
 pub use script::Outcome;
 pub use snapshot::Snapshot;
+pub use traffic::Answers;
 
 use state::State;
 

@@ -15,7 +15,7 @@ pub struct Snapshot(Value);
 
 impl Snapshot {
     /// The world as JSON: `objects`, `training_jobs`, `transform_jobs`, `models`, `groups`,
-    /// `packages`, `endpoint_configs`, `endpoints`, `alarms`, `deployment`, `announcements`, `notices`,
+    /// `packages`, `endpoint_configs`, `endpoints`, `alarms`, `deployment`, `canary`, `announcements`, `notices`,
     /// `buried`.
     pub fn as_json(&self) -> &Value {
         &self.0
@@ -140,6 +140,7 @@ fn snapshot(state: &State) -> Value {
         }),
         "alarms": by_name(&state.alarms, |alarm| json!(alarm)),
         "deployment": deployment,
+        "canary": { "wanted": state.canary.deployment.wanted },
         "announcements": set(messages.announcements.iter().map(|said| json!(said))),
         "notices": set(messages.notices.iter().map(|notice| json!(notice))),
         "buried": set(messages.buried.iter().map(|letter| json!(letter))),

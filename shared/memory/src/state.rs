@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     api::BrokenApi, cluster::Api, endpoints::Served, fault::Faults, images::Pushed,
     messages::Messages, objects::Objects, predictor::Predictors, registry::Registered,
-    script::Scripts, training::Trained, transforms::Transformed,
+    script::Scripts, traffic::Traffic, training::Trained, transforms::Transformed,
 };
 
 /// A SageMaker model: what a transform predicts with.
@@ -41,6 +41,9 @@ pub(crate) struct State {
     pub(crate) alarms: BTreeMap<String, AlarmSpec>,
     /// The Deployment of the API.
     pub(crate) api: Option<Api>,
+    /// The Deployment of its canary.
+    pub(crate) canary: Api,
+    pub(crate) traffic: Traffic,
     pub(crate) messages: Messages,
 }
 
@@ -65,6 +68,8 @@ impl State {
             images: Vec::new(),
             alarms: BTreeMap::new(),
             api: Some(Api::placeholder()),
+            canary: Api::no_canary(),
+            traffic: Traffic::default(),
             messages: Messages::default(),
         }
     }

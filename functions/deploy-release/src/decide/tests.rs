@@ -9,7 +9,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         environment: "dev".into(),
         artifacts_bucket: "artifacts".into(),
@@ -25,6 +25,8 @@ fn config() -> Config {
         },
         first_manager: "retail-forecast-manifests".into(),
         abandoned_after_s: 1200,
+        canary_abandoned_after_s: 7200,
+        canary_share_percent: None,
         alarms: AlarmSettings {
             namespace: "retail-forecast-dev".into(),
             topic_arn: "topic".into(),
@@ -77,7 +79,7 @@ fn clean() -> Option<Scan> {
     scan("COMPLETE", &[("LOW", 3)])
 }
 
-fn release(version: u32, n: u8) -> Manifest {
+pub(crate) fn release(version: u32, n: u8) -> Manifest {
     parts::manifest(
         &config(),
         parts::model(&package(version, Approval::Approved)).unwrap(),
@@ -103,9 +105,11 @@ fn live() -> Facts {
         waiting_model: None,
         tagged_image: None,
         deployment: Deployment {
+            wanted: 4,
             image_managers: vec![converge::FIELD_MANAGER.into()],
             ..Deployment::default()
         },
+        has_canary: true,
     }
 }
 
@@ -434,4 +438,67 @@ fn the_pod_template_carries_model_and_release() {
     assert_eq!(patch.environment["MODEL_DIGEST"], "model_digest-2");
     assert_eq!(patch.environment["DEPLOYMENT_ID"], "release-a");
     assert!(patch.image.contains("@sha256:"));
+}
+
+#[test]
+fn a_canary_is_tried_out_where_something_live_can_be_compared_with() {
+    let canaries = Config {
+        canary_share_percent: Some(20),
+        ..config()
+    };
+    let strategy = |facts: &Facts, config: &Config| {
+        let Decision::Deploy(rollout) = decide(&model(2), facts, config).unwrap() else {
+            panic!("{:?}", decide(&model(2), facts, config));
+        };
+        rollout.strategy
+    };
+    assert!(matches!(
+        strategy(&live(), &config()),
+        Strategy::Rolling { .. }
+    ));
+    let one_of_five = Strategy::Canary { pods: 1, of: 5 };
+    assert_eq!(strategy(&live(), &canaries), one_of_five);
+
+    // What was begun goes on as it began, whatever an autoscaler did meanwhile.
+    let next = release(2, 1);
+    let mut begun = on_its_way(live(), &next, 199);
+    begun.pointer = begun.pointer.try_out(2, 6);
+    let Decision::Deploy(rollout) = decide(&model(2), &begun, &canaries).unwrap() else {
+        panic!("expected a deployment");
+    };
+    assert!(rollout.resumes);
+    assert_eq!(rollout.strategy, Strategy::Canary { pods: 2, of: 6 });
+
+    let mut first = fresh();
+    first.tagged_image = Some((image(1, "latest-dev"), clean()));
+    assert!(matches!(
+        strategy(&first, &canaries),
+        Strategy::Rolling { .. }
+    ));
+
+    let without = Facts {
+        has_canary: false,
+        ..live()
+    };
+    let Decision::Skip { reason, .. } = decide(&model(2), &without, &canaries).unwrap() else {
+        panic!("expected a skip");
+    };
+    assert!(
+        reason.contains("apply the Kubernetes manifests"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_canary_may_take_longer_than_a_rollout_until_it_counts_as_abandoned() {
+    let mut baking = on_its_way(live(), &release(3, 1), 100);
+    baking.now = at(100 + 1300);
+    let rolling = decide(&model(2), &baking, &config()).unwrap();
+    assert!(matches!(rolling, Decision::Deploy(_)), "{rolling:?}");
+    baking.pointer = baking.pointer.try_out(1, 3);
+    let waits = decide(&model(2), &baking, &config()).unwrap();
+    assert!(matches!(waits, Decision::Busy { .. }), "{waits:?}");
+    baking.now = at(100 + 7200);
+    let abandoned = decide(&model(2), &baking, &config()).unwrap();
+    assert!(matches!(abandoned, Decision::Deploy(_)), "{abandoned:?}");
 }

@@ -74,6 +74,7 @@ fn alarm(release: Option<&Manifest>, second: i64) -> Trigger {
         at: at(second),
         words: "alarm RetailForecast-API-Error-Rate-retail-forecast-dev".into(),
         is_alarm: true,
+        is_evidence: true,
     }
 }
 
@@ -190,6 +191,7 @@ fn what_speaks_against_a_release() {
             "a person after it",
             Trigger {
                 is_alarm: false,
+                is_evidence: true,
                 words: "ann asked: slow".into(),
                 ..alarm(None, 9000)
             },
@@ -377,4 +379,107 @@ fn a_way_back_that_fails_is_tried_again_to_a_limit() {
         "give-up",
         "announced again after a crash"
     );
+}
+
+/// B, which has another image, is tried out beside A.
+fn trying_out() -> Facts {
+    let (a, b) = (release(1, 1), release(1, 2));
+    let pointer = Pointer::empty("dev")
+        .aim(&id(&a), at(10), at(10), "test")
+        .verified(&id(&a), at(20))
+        .unwrap()
+        .aim(&id(&b), at(100), at(99), "test")
+        .try_out(1, 3);
+    Facts { pointer, ..facts() }
+}
+
+#[test]
+fn a_canary_is_taken_away_by_its_alarm_by_the_live_ones_and_by_a_verdict() {
+    let (a, b) = (release(1, 1), release(1, 2));
+    let no_data = Trigger {
+        is_alarm: false,
+        is_evidence: false,
+        ..alarm(Some(&b), 200)
+    };
+    let cases = [
+        ("its own alarm", alarm(Some(&b), 200), Part::Image),
+        (
+            "the live release's alarm",
+            alarm(Some(&a), 200),
+            Part::Release,
+        ),
+        ("no data", no_data, Part::Release),
+    ];
+    for (name, trigger, part) in cases {
+        let facts = trying_out();
+        assert_eq!(
+            suspect(&trigger, &facts.pointer),
+            Some(id(&b).as_str()),
+            "{name}"
+        );
+        let Decision::RollBack(back) = decide(&trigger, &facts, &config()).unwrap() else {
+            panic!("{name}: expected a rollback");
+        };
+        assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)), "{name}");
+        assert_eq!(back.guilty.part, part, "{name}: {}", back.guilty.reason);
+    }
+    let old = alarm(Some(&a), 99);
+    let decision = decide(&old, &trying_out(), &config()).unwrap();
+    assert_eq!(said(&decision).0, "not-live", "spoke before the canary");
+}
+
+#[test]
+fn a_deployment_that_carries_the_good_release_goes_on() {
+    let (a, b) = (release(1, 1), release(1, 2));
+    let patch = converge::deployment(&id(&a), &a, "then").unwrap();
+    let carries = Deployment {
+        generation: 7,
+        image: Some(patch.image),
+        environment: patch.environment,
+        annotations: patch.annotations,
+        ..Deployment::default()
+    };
+    let untouched = |deployment: &Deployment| {
+        let facts = Facts {
+            deployment: Some(deployment.clone()),
+            ..trying_out()
+        };
+        match decide(&alarm(Some(&b), 200), &facts, &config()).unwrap() {
+            Decision::RollBack(back) => back.untouched,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(untouched(&carries), Some(7));
+    let other = Deployment {
+        image: Some("other".into()),
+        ..carries
+    };
+    assert_eq!(untouched(&other), None);
+}
+
+#[test]
+fn a_further_try_blames_what_the_first_one_did() {
+    let b = release(1, 2);
+    let no_data = Trigger {
+        is_alarm: false,
+        is_evidence: false,
+        ..alarm(Some(&b), 200)
+    };
+    let Decision::RollBack(first) = decide(&no_data, &trying_out(), &config()).unwrap() else {
+        panic!("expected a rollback");
+    };
+    let mut second = restoring(200, 1);
+    second.quarantine = second.quarantine.with(first.guilty.clone()).unwrap();
+    let failed = RollbackFailed {
+        release: id(&release(1, 1)),
+        from: id(&b),
+        attempt: 1,
+        stage: "rollout".into(),
+        reason: "0 of 2 pods".into(),
+        caused_at: at(200),
+    };
+    let Decision::RollBack(again) = again(&failed, &second, &config()).unwrap() else {
+        panic!("expected a rollback");
+    };
+    assert_eq!(again.guilty, first.guilty);
 }

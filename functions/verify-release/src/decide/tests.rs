@@ -45,6 +45,7 @@ fn target(progress: Progress) -> Target {
         release: "release-a".into(),
         progress,
         since: at(1000),
+        promoted_at: None,
         caused_at: at(999),
         cause: "test".into(),
         judged_at: None,
@@ -102,6 +103,7 @@ fn good() -> Facts {
     };
     Facts {
         now: at(1020),
+        canary: None,
         generation: 4,
         deployment: Some(Deployment {
             generation: 4,
@@ -346,5 +348,52 @@ fn not_a_number_is_a_difference() {
     assert!(
         golden_rows(&golden, &[ok(json!({"prediction": 1.0}))], 1e-6)
             .is_some_and(|open| open.hopeless)
+    );
+}
+
+#[test]
+fn what_is_brought_back_serves_alone_and_limits_count_from_the_promotion() {
+    let canary = |replicas| Deployment {
+        replicas,
+        ..Deployment::default()
+    };
+    let facts = |replicas| Facts {
+        canary: Some(canary(replicas)),
+        ..good()
+    };
+    let restoring = target(Progress::Restoring {
+        from: "release-b".into(),
+        attempt: 1,
+    });
+    let on_its_way = decide(&restored(1), &restoring, &facts(1), &config());
+    assert!(
+        matches!(on_its_way, Decision::NotYet { .. }),
+        "{on_its_way:?}"
+    );
+    let back = decide(&restored(1), &restoring, &facts(0), &config());
+    assert!(matches!(back, Decision::Restored { .. }), "{back:?}");
+
+    let promoted = Target {
+        promoted_at: Some(at(5000)),
+        ..target(Progress::Deploying)
+    };
+    let late = Facts {
+        now: at(5299),
+        endpoint: None,
+        deployment: Some(Deployment {
+            available: 1,
+            ..good().deployment.unwrap()
+        }),
+        ..facts(1)
+    };
+    let waits = decide(&deployed(), &promoted, &late, &config());
+    assert!(
+        matches!(waits, Decision::NotYet { elapsed_s: 299, .. }),
+        "{waits:?}"
+    );
+    let verified = decide(&deployed(), &promoted, &facts(1), &config());
+    assert!(
+        matches!(verified, Decision::Verified { .. }),
+        "{verified:?}"
     );
 }

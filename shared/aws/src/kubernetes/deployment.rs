@@ -12,8 +12,6 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::Workload;
-
 /// The field manager of everything we apply: one, always the same, or we conflict with ourselves.
 pub(super) const MANAGER: &str = domain::names::PROJECT;
 
@@ -106,9 +104,9 @@ fn image_managers(managers: &[ManagedFieldsEntry], container: &str) -> Vec<Strin
         .collect()
 }
 
-/// The fields that we own, for server-side apply; what was ours and isn't here is removed. Never the
+/// The fields that we own, for server-side apply; what was ours and isn't here is removed. Without
 /// replicas, which autoscalers own.
-pub(super) fn partial(at: &Workload, patch: &DeploymentPatch) -> Value {
+pub(super) fn partial(name: &str, container: &str, patch: &DeploymentPatch) -> Value {
     let environment: Vec<Value> = patch
         .environment
         .iter()
@@ -117,11 +115,11 @@ pub(super) fn partial(at: &Workload, patch: &DeploymentPatch) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": at.deployment, "annotations": patch.annotations},
+        "metadata": {"name": name, "annotations": patch.annotations},
         "spec": {"template": {
             "metadata": {"annotations": patch.annotations},
             "spec": {"containers": [{
-                "name": at.container,
+                "name": container,
                 "image": patch.image,
                 "env": environment
             }]}

@@ -13,7 +13,7 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     Error, Result,
-    ports::{Cluster, DeploymentPatch},
+    ports::{Canaries, Cluster, DeploymentPatch},
     rollout::Deployment,
 };
 use k8s_openapi::api::apps::v1::Deployment as KubeDeployment;
@@ -22,7 +22,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Context, failure::failed};
 
@@ -44,12 +44,17 @@ pub struct Workload {
     pub container: String,
 }
 
-impl std::fmt::Display for Workload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "the Deployment {}/{} on {}",
-            self.namespace, self.deployment, self.cluster
+impl Workload {
+    /// Name of the Deployment that a release is tried out in.
+    fn canary(&self) -> String {
+        format!("{}-canary", self.deployment)
+    }
+
+    /// As an error names one of the two Deployments.
+    fn named(&self, deployment: &str) -> String {
+        format!(
+            "the Deployment {}/{deployment} on {}",
+            self.namespace, self.cluster
         )
     }
 }
@@ -230,42 +235,86 @@ impl Address {
     }
 }
 
-impl Cluster for Kubernetes {
-    async fn deployment(&self) -> Result<Option<Deployment>> {
+impl Kubernetes {
+    async fn read(&self, name: &str) -> Result<Option<Deployment>> {
         let api = self.api().await?;
-        let doing = format!("reading {}", self.at);
-        let found = self.call(&doing, api.get_opt(&self.at.deployment)).await?;
+        let doing = format!("reading {}", self.at.named(name));
+        let found = self.call(&doing, api.get_opt(name)).await?;
         Ok(found.map(|found| deployment::read(found, &self.at.container)))
     }
 
-    async fn apply(&self, patch: &DeploymentPatch, force: bool) -> Result<i64> {
-        let Some(current) = self.deployment().await? else {
+    /// Server-side apply of the fields that we own; answers the generation.
+    async fn write(&self, name: &str, partial: Value, force: bool) -> Result<i64> {
+        let doing = format!("patching {}", self.at.named(name));
+        let Some(current) = self.read(name).await? else {
             return Err(Error::permanent(format!(
-                "patching {}: there is none; apply the manifests first",
-                self.at
+                "{doing}: there is none; apply the manifests first"
             )));
         };
         // A patch with another name would add a second container and roll it out.
         if !current.containers.contains(&self.at.container) {
             return Err(Error::permanent(format!(
-                "patching {}: it has no container `{}`, but {:?}",
-                self.at, self.at.container, current.containers
+                "{doing}: it has no container `{}`, but {:?}",
+                self.at.container, current.containers
             )));
         }
         let parameters = PatchParams {
             force,
             ..PatchParams::apply(deployment::MANAGER)
         };
-        let partial: Value = deployment::partial(&self.at, patch);
         let api = self.api().await?;
-        let doing = format!("patching {}", self.at);
         let patch = Patch::Apply(partial);
-        let call = api.patch(&self.at.deployment, &parameters, &patch);
-        let patched = self.call(&doing, call).await?;
+        let patched = self
+            .call(&doing, api.patch(name, &parameters, &patch))
+            .await?;
         patched
             .metadata
             .generation
             .ok_or_else(|| Error::permanent(format!("{doing}: the answer has no generation")))
+    }
+}
+
+impl Cluster for Kubernetes {
+    async fn deployment(&self) -> Result<Option<Deployment>> {
+        self.read(&self.at.deployment).await
+    }
+
+    async fn apply(&self, patch: &DeploymentPatch, force: bool) -> Result<i64> {
+        let name = &self.at.deployment;
+        let partial = deployment::partial(name, &self.at.container, patch);
+        self.write(name, partial, force).await
+    }
+}
+
+impl Canaries for Kubernetes {
+    async fn canary(&self) -> Result<Option<Deployment>> {
+        self.read(&self.at.canary()).await
+    }
+
+    async fn ensure_canary(&self, patch: &DeploymentPatch, pods: u32) -> Result<i64> {
+        let name = self.at.canary();
+        let mut partial = deployment::partial(&name, &self.at.container, patch);
+        partial["spec"]["replicas"] = pods.into();
+        // Nobody else has a say in it, but for the manifests that made it.
+        self.write(&name, partial, true).await
+    }
+
+    async fn retire_canary(&self) -> Result<()> {
+        let canary = self.canary().await?;
+        if canary.is_none_or(|canary| canary.wanted == 0) {
+            return Ok(());
+        }
+        let name = self.at.canary();
+        let api = self.api().await?;
+        let parameters = PatchParams {
+            field_manager: Some(deployment::MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({"spec": {"replicas": 0}}));
+        let doing = format!("bringing {} to zero pods", self.at.named(&name));
+        self.call(&doing, api.patch(&name, &parameters, &patch))
+            .await?;
+        Ok(())
     }
 }
 

@@ -1,0 +1,188 @@
+//! A canary that passed is rolled out.
+
+use domain::{
+    Result,
+    ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
+    records::{self, Versioned},
+    release::{Manifest, Pointer, Progress},
+    rollout::Deployment,
+};
+use events::{
+    Announced,
+    announced::{CanaryPassed, ReleaseFailed},
+};
+
+use crate::{
+    Config, NAME, Ports, all_pods,
+    decide::{Decision, Rollout, Strategy, not_ours},
+};
+
+/// The stage that a canary failed at which passed and couldn't be rolled out.
+const PROMOTION: &str = "promotion";
+
+/// What is known when deciding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The environment's pointer.
+    pub pointer: Pointer,
+    /// What the release is.
+    pub manifest: Manifest,
+    /// The Deployment; `None` when there is none.
+    pub deployment: Option<Deployment>,
+}
+
+/// The rule. Whatever keeps a canary that passed from being rolled out ends it: it doesn't bake for ever.
+pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision {
+    let target = match &facts.pointer.target {
+        Some(target)
+            if target.release == passed.release && target.caused_at == passed.caused_at =>
+        {
+            target
+        }
+        _ => {
+            return Decision::NotForThisFunction {
+                reason: format!("{} isn't the environment's target any more", passed.release),
+            };
+        }
+    };
+    let release = target.release.clone();
+    let unpromotable = |reason: String| Decision::Unpromotable {
+        failed: ReleaseFailed {
+            release: target.release.clone(),
+            stage: PROMOTION.to_owned(),
+            reason,
+            caused_at: target.caused_at,
+        },
+    };
+    let resumes = match &target.progress {
+        Progress::Canary { .. } => false,
+        Progress::Deploying => true,
+        Progress::Restoring { from, .. } => {
+            return Decision::NotForThisFunction {
+                reason: format!("{release} is being restored in the place of {from}"),
+            };
+        }
+        Progress::Verified => {
+            return Decision::AlreadyLive {
+                release,
+                reason: format!("live since {}", target.rolling_since()),
+            };
+        }
+        Progress::Failed { reason } => {
+            let of_promotion = reason
+                .split_once(": ")
+                .filter(|(stage, _)| *stage == PROMOTION);
+            return match of_promotion {
+                // A crash came between the pointer and the announcement: announce again.
+                Some((_, reason)) => unpromotable(reason.to_owned()),
+                None => Decision::AlreadyFailed {
+                    release,
+                    reason: reason.clone(),
+                },
+            };
+        }
+    };
+    let hindrance = match &facts.deployment {
+        None => Some("the Deployment doesn't exist any more".to_owned()),
+        Some(deployment) => not_ours(deployment, config),
+    };
+    if let Some(reason) = hindrance {
+        return unpromotable(reason);
+    }
+    Decision::Deploy(Box::new(Rollout {
+        release,
+        manifest: facts.manifest.clone(),
+        reason: target.cause.clone(),
+        caused_at: target.caused_at,
+        strategy: Strategy::Rolling {
+            reason: format!("the canary passed: {}", passed.checks.join("; ")),
+        },
+        take_over: facts
+            .deployment
+            .as_ref()
+            .is_some_and(|deployment| deployment.image_managers.contains(&config.first_manager)),
+        resumes,
+    }))
+}
+
+/// Gathers, decides, applies: reason, pointer, endpoint, Deployment, announcement.
+pub async fn promote<S, R, I, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
+    passed: &CanaryPassed,
+) -> Result<Decision>
+where
+    S: ObjectStore,
+    R: Endpoints,
+    K: Cluster + Canaries,
+    W: Alarms,
+    B: Bus,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let pointer = records::pointer(ports.store, &artifacts, &config.environment).await?;
+    let facts = Facts {
+        manifest: records::manifest(ports.store, &artifacts, &passed.release).await?,
+        deployment: ports.cluster.deployment().await?,
+        pointer: pointer.value.clone(),
+    };
+    let decision = decide(passed, &facts, config);
+    let now = ports.clock.now();
+    match &decision {
+        Decision::Deploy(rollout) => {
+            if !rollout.resumes {
+                let next = pointer.value.promote(&rollout.release, now);
+                settle(
+                    config,
+                    ports.store,
+                    &rollout.release,
+                    &decision,
+                    &pointer,
+                    next,
+                )
+                .await?;
+            }
+            all_pods(config, ports, rollout).await?;
+        }
+        Decision::Unpromotable { failed } => {
+            let reason = format!("{}: {}", failed.stage, failed.reason);
+            let next = pointer.value.failed(&failed.release, &reason, now);
+            settle(
+                config,
+                ports.store,
+                &failed.release,
+                &decision,
+                &pointer,
+                next,
+            )
+            .await?;
+            let failed = Announced::ReleaseFailed(failed.clone());
+            ports.bus.announce(&failed.announcement()?).await?;
+        }
+        _ => {}
+    }
+    Ok(decision)
+}
+
+/// Keeps the reason, then moves the pointer.
+async fn settle(
+    config: &Config,
+    store: &impl ObjectStore,
+    release: &str,
+    decision: &Decision,
+    read: &Versioned<Pointer>,
+    next: Option<Pointer>,
+) -> Result<()> {
+    let artifacts = config.artifacts();
+    let key = format!("{release}-promotion");
+    records::keep_decision(store, &artifacts, NAME, &key, decision).await?;
+    match next {
+        Some(next) => {
+            records::swap(store, &artifacts.pointer(&config.environment), read, &next).await
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

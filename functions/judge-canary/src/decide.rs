@@ -1,0 +1,234 @@
+//! Whether a canary passed, failed, or has to bake on.
+
+use domain::{
+    release::{Pointer, Progress},
+    rollout::{Deployment, Rollout},
+};
+use events::announced::{CANARY_NO_DATA, CanaryPassed, CanaryStarted, ReleaseFailed};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    Config,
+    compare::{Periods, Verdict, compare},
+};
+
+/// What was decided, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "decision", rename_all = "kebab-case")]
+#[must_use]
+pub enum Decision {
+    /// Its pods are up: from now on they are measured.
+    Bake {
+        /// Which share it has.
+        reason: String,
+    },
+    /// It did no worse than what is live.
+    Pass {
+        /// What is announced.
+        passed: CanaryPassed,
+    },
+    /// It did worse, didn't come up, or couldn't be judged in time.
+    Fail {
+        /// What is announced.
+        failed: ReleaseFailed,
+    },
+    /// It isn't over.
+    NotYet {
+        /// What is waited for, with its figures.
+        reason: String,
+        /// Seconds until there can be something new.
+        remaining_s: i64,
+    },
+    /// The release isn't tried out, or isn't any more.
+    Superseded {
+        /// What is.
+        reason: String,
+    },
+    /// The event isn't a canary's start.
+    NotForThisFunction {
+        /// Which event is.
+        reason: String,
+    },
+}
+
+/// The release that is tried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its id.
+    pub release: String,
+    /// The live release that it is compared with.
+    pub live: String,
+    /// How far it has come.
+    pub progress: Progress,
+    /// When it became the environment's target.
+    pub since: Timestamp,
+    /// When the cause of its deployment happened.
+    pub caused_at: Timestamp,
+}
+
+/// What is known when deciding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// Now.
+    pub now: Timestamp,
+    /// The canary's Deployment; `None` when there is none.
+    pub canary: Option<Deployment>,
+    /// What both releases measured since the canary bakes; `None` before.
+    pub periods: Option<Periods>,
+}
+
+/// The canary that the event speaks of; otherwise what is the target.
+pub fn target(started: &CanaryStarted, pointer: &Pointer) -> Result<Target, String> {
+    let (Some(target), Some(live)) = (&pointer.target, &pointer.known_good) else {
+        return Err("the environment has no target, or nothing is live beside it".to_owned());
+    };
+    let told = matches!(&target.progress, Progress::Failed { reason } if stage(reason).is_some());
+    let is_canary = matches!(target.progress, Progress::Canary { .. }) || told;
+    if target.release != started.release || target.caused_at != started.caused_at || !is_canary {
+        return Err(format!(
+            "{} isn't tried out: the environment's target is {} since {}, caused by: {}",
+            started.release,
+            target.release,
+            target.rolling_since(),
+            target.cause
+        ));
+    }
+    Ok(Target {
+        release: target.release.clone(),
+        live: live.release.clone(),
+        progress: target.progress.clone(),
+        since: target.since,
+        caused_at: target.caused_at,
+    })
+}
+
+/// The stage of a canary that failed, and why, as the pointer keeps it.
+fn stage(reason: &str) -> Option<(&str, &str)> {
+    let (stage, reason) = reason.split_once(": ")?;
+    [CANARY, CANARY_NO_DATA]
+        .contains(&stage)
+        .then_some((stage, reason))
+}
+
+const CANARY: &str = "canary";
+
+/// The rule.
+pub fn decide(
+    started: &CanaryStarted,
+    target: &Target,
+    facts: &Facts,
+    config: &Config,
+) -> Decision {
+    let fail = |stage: &str, reason: String| Decision::Fail {
+        failed: ReleaseFailed {
+            release: target.release.clone(),
+            stage: stage.to_owned(),
+            reason,
+            caused_at: target.caused_at,
+        },
+    };
+    let baking_since = match &target.progress {
+        Progress::Canary { baking_since, .. } => *baking_since,
+        // A crash came between the pointer and the announcement: announce again.
+        Progress::Failed { reason } => {
+            let (stage, reason) = stage(reason).unwrap_or((CANARY, reason));
+            return fail(stage, reason.to_owned());
+        }
+        _ => None,
+    };
+    let since = |moment: Timestamp| facts.now.as_second() - moment.as_second();
+    let (elapsed_s, limit_s) = match baking_since {
+        None => (since(target.since), config.rollout_limit_s),
+        Some(baking) => (since(baking), config.limit_s),
+    };
+    match pods(started, facts) {
+        Ok(()) => {}
+        Err(open) if open.hopeless => return fail(CANARY, open.reason),
+        Err(open) if elapsed_s >= limit_s => {
+            return fail(
+                CANARY,
+                format!(
+                    "after {elapsed_s} s, the limit being {limit_s} s: {}",
+                    open.reason
+                ),
+            );
+        }
+        Err(open) => {
+            return Decision::NotYet {
+                reason: open.reason,
+                remaining_s: 0,
+            };
+        }
+    }
+    let (Some(_), Some(periods)) = (baking_since, &facts.periods) else {
+        return Decision::Bake {
+            reason: format!(
+                "{} of {} pods are the canary's, and available",
+                started.pods, started.of
+            ),
+        };
+    };
+    if elapsed_s < config.bake_s {
+        return Decision::NotYet {
+            reason: format!("it bakes for {elapsed_s} s of {} s", config.bake_s),
+            remaining_s: config.bake_s - elapsed_s,
+        };
+    }
+    match compare(periods, &config.limits) {
+        Verdict::Pass(checks) => Decision::Pass {
+            passed: CanaryPassed {
+                release: target.release.clone(),
+                live: target.live.clone(),
+                checks,
+                caused_at: target.caused_at,
+            },
+        },
+        Verdict::Fail(checks) => fail(CANARY, checks.join("; ")),
+        Verdict::NoData(reason) if elapsed_s >= limit_s => fail(
+            CANARY_NO_DATA,
+            format!("after {elapsed_s} s, the limit being {limit_s} s: {reason}"),
+        ),
+        Verdict::NoData(reason) => Decision::NotYet {
+            reason,
+            remaining_s: i64::from(config.period_s),
+        },
+    }
+}
+
+/// Why the canary's pods aren't what they should be.
+struct Open {
+    reason: String,
+    /// Whether waiting can't help.
+    hopeless: bool,
+}
+
+fn pods(started: &CanaryStarted, facts: &Facts) -> Result<(), Open> {
+    let hopeless = |reason: String| {
+        Err(Open {
+            reason,
+            hopeless: true,
+        })
+    };
+    let Some(canary) = &facts.canary else {
+        return hopeless("the canary's Deployment doesn't exist any more".to_owned());
+    };
+    let carried = canary.environment.get("DEPLOYMENT_ID");
+    if carried != Some(&started.release) {
+        let carried = carried.map_or("no release", String::as_str);
+        return hopeless(format!(
+            "the canary carries {carried}: somebody else changed it"
+        ));
+    }
+    match canary.rollout(started.generation) {
+        Rollout::Complete => Ok(()),
+        Rollout::Stuck(reason) => hopeless(reason),
+        Rollout::Progressing(reason) => Err(Open {
+            reason,
+            hopeless: false,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Wiring of `judge-canary`: settings, clients, the handler.
+
+use aws::{Context, EventBridge, Kubernetes, ReleaseMetrics, S3, Sqs, SystemClock, Workload};
+use domain::settings::Settings;
+use judge_canary::{Config, NAME, Ports, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> runtime::Exit {
+    run()
+        .await
+        .map_err(|error| runtime::failed_to_start(NAME, &error))?
+}
+
+async fn run() -> domain::Result<runtime::Exit> {
+    let settings = Settings::new(std::env::vars());
+    let config = Config::read(&settings)?;
+    let context = Context::new(&settings)?;
+    let queue = Sqs::new(
+        &context,
+        settings.text("QUEUE_URL")?,
+        settings.text("DLQ_URL")?,
+    );
+    let namespace = settings.text("NAMESPACE")?;
+    let store = S3::new(&context);
+    let metrics = ReleaseMetrics::new(&context, &namespace);
+    let cluster = Kubernetes::new(
+        &context,
+        Workload {
+            cluster: settings.text("CLUSTER_NAME")?,
+            namespace,
+            deployment: settings.text("DEPLOYMENT")?,
+            container: settings.text("CONTAINER")?,
+        },
+    );
+    let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
+    let ports = Ports {
+        store: &store,
+        cluster: &cluster,
+        metrics: &metrics,
+        bus: &bus,
+        clock: &SystemClock,
+    };
+    Ok(runtime::run(NAME, &queue, async |received| {
+        handle(&config, &ports, received).await
+    })
+    .await)
+}
