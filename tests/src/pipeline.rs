@@ -60,6 +60,8 @@ struct Configs {
     notify: notify::Config,
 }
 
+/// Steps in which every service comes to rest that says nothing: a rollout takes two.
+const STEPS: usize = 3;
 /// How often a message may come back before the story is stuck.
 const MOST_RECEIVES: u32 = 200;
 
@@ -138,12 +140,12 @@ impl Pipeline {
     pub fn settle(&mut self) {
         loop {
             self.work();
-            let events = self.world.run_services();
-            let quiet = events.is_empty();
-            for event in &events {
+            let mut events = (0..STEPS).map(|_| self.world.run_services());
+            let events = events.find(|events| !events.is_empty());
+            for event in events.iter().flatten() {
                 self.deliver(event);
             }
-            if quiet && !self.wake() {
+            if events.is_none() && !self.wake() {
                 return;
             }
         }
