@@ -87,7 +87,10 @@ fn a_canary_that_does_no_worse_is_rolled_out_and_its_pods_go() {
     let (mut pipeline, a) = live();
     try_out(&mut pipeline, &a, Some(WELL));
     let started = announced(&pipeline, "CanaryStarted");
-    assert_eq!((&started[0]["pods"], &started[0]["of"]), (&json!(1), &json!(3)));
+    assert_eq!(
+        (&started[0]["pods"], &started[0]["of"]),
+        (&json!(1), &json!(3))
+    );
     let b = started[0]["release"].as_str().unwrap().to_owned();
     assert_ne!(a, b);
     serves(&pipeline, &b);
@@ -104,7 +107,10 @@ fn a_canary_that_does_no_worse_is_rolled_out_and_its_pods_go() {
     serves(&pipeline, &b);
     let made = pipeline.world.made_since(made);
     let runs = ["apply", "ensure_canary", "ensure_endpoint", "publish"];
-    let again: Vec<_> = made.iter().filter(|made| runs.contains(&made.name)).collect();
+    let again: Vec<_> = made
+        .iter()
+        .filter(|made| runs.contains(&made.name))
+        .collect();
     assert!(again.is_empty(), "{again:?}");
 }
 
@@ -142,7 +148,11 @@ fn a_canary_that_does_worse_is_taken_away_and_the_live_pods_go_on() {
     }
     pipeline.settle();
     serves(&pipeline, &a);
-    assert_eq!(announced(&pipeline, "CanaryStarted").len(), 2, "the replayed one");
+    assert_eq!(
+        announced(&pipeline, "CanaryStarted").len(),
+        2,
+        "the replayed one"
+    );
 }
 
 #[test]
@@ -209,7 +219,8 @@ fn an_alarm_of_the_canary_or_of_the_live_release_takes_it_away_while_it_bakes() 
 fn an_operator_ends_a_canary_and_another_release_waits_for_it() {
     let (mut pipeline, a) = live();
     let b = baking(&mut pipeline);
-    let asked = json!({"release": b, "request": "1", "by": "ann", "reason": "wrong day", "id": "0"});
+    let asked =
+        json!({"release": b, "request": "1", "by": "ann", "reason": "wrong day", "id": "0"});
     let asked = pipeline
         .world
         .envelope("retail-forecast", "RollbackRequested", &[], &asked);
@@ -226,7 +237,6 @@ fn an_operator_ends_a_canary_and_another_release_waits_for_it() {
     assert!(c != a && c != b);
     serves(&pipeline, &c);
     let at = Artifacts::new(ARTIFACTS_BUCKET).pointer("dev");
-    let pointer: Pointer =
-        serde_json::from_value(pipeline.world.read_json(&at).unwrap()).unwrap();
+    let pointer: Pointer = serde_json::from_value(pipeline.world.read_json(&at).unwrap()).unwrap();
     assert_eq!(pointer.known_good.unwrap().earlier, [a]);
 }

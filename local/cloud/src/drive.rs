@@ -229,6 +229,28 @@ impl Cloud {
         Ok(answer["MetricAlarms"].get(0).cloned())
     }
 
+    /// Changes variables of a deployed function, as a later deployment of the project would.
+    pub async fn set_variables(
+        &self,
+        function: &str,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        let plan = self.function(function)?;
+        let mut all = plan.limits.environment.clone();
+        all.extend(
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let path = format!("/2015-03-31/functions/{}/configuration", plan.name);
+        let headers = [("content-type", "application/json")];
+        let body = json!({"Environment": {"Variables": all}}).to_string();
+        self.wire()
+            .rest("lambda", Method::PUT, &path, &headers, body)
+            .await?;
+        Ok(())
+    }
+
     /// Approves a model package, as a person does who looked at it.
     pub async fn approve_package(&self, arn: &str) -> anyhow::Result<()> {
         let body = json!({"ModelPackageArn": arn, "ModelApprovalStatus": "Approved"});

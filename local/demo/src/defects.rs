@@ -1,6 +1,6 @@
 //! Scenes of releases that go wrong.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use local_cloud::Findings;
@@ -22,7 +22,9 @@ impl Stage<'_> {
     pub(crate) async fn failing_release(&mut self) -> Seen {
         let good = self.live_release().await?;
         let unsteady = self.bins.join("unsteady");
-        let digest = self.push(&["build-2"], &unsteady, &Findings::new()).await?;
+        let digest = self
+            .push("build-2", &unsteady, &[], &Findings::new())
+            .await?;
         let verified = self
             .stage_of("bad release verified", "ReleaseVerified")
             .await?;
@@ -101,12 +103,62 @@ impl Stage<'_> {
         Ok(vec![format!("its event again: {reason}")])
     }
 
-    /// Scene 7: an image with HIGH findings is stopped at its scan.
+    /// Scene 7: a release is tried out on a share of the pods, does worse than what is live, and is taken
+    /// away.
+    pub(crate) async fn aborted_canary(&mut self) -> Seen {
+        let good = self.live_release().await?;
+        self.strategy("canary").await?;
+        let unsteady = self.bins.join("unsteady");
+        let soon = [("SOUND_ANSWERS", "20")];
+        let digest = self
+            .push("build-3", &unsteady, &soon, &Findings::new())
+            .await?;
+        let stage = self.screen.stage("canary out");
+        let started = self.wait_for("CanaryStarted", |_| true, &FAILURES).await?;
+        let share = format!("{} of {} pods", started["pods"], started["of"]);
+        stage.done(&share);
+        let mut seen = vec![format!(
+            "{} is tried out on {share}",
+            text(&started["release"])
+        )];
+
+        let stage = self.screen.stage("customers ask");
+        let failed = self.ask_until("ReleaseFailed").await?;
+        let verdict = text(&failed["reason"]);
+        stage.done(&verdict);
+        ensure!(
+            failed["stage"] == "canary",
+            "the canary should fail by its own figures: {failed}"
+        );
+        seen.push(format!("the canary's verdict: {verdict}"));
+
+        let restored = self
+            .stage_of("canary taken away", "RollbackSucceeded")
+            .await?;
+        ensure!(
+            text(&restored["quarantined"]).contains(&digest),
+            "the image {digest} should be quarantined: {restored}"
+        );
+        let live = self.live_release().await?;
+        ensure!(live == good, "{live} is live, and {good} should be");
+        seen.push(format!("{good} stayed live; quarantined: {digest}"));
+        self.strategy("rolling").await?;
+        seen.extend(self.rest().await?);
+        Ok(seen)
+    }
+
+    /// The strategy of deployments from now on.
+    async fn strategy(&self, strategy: &str) -> anyhow::Result<()> {
+        let variables = [("STRATEGY", strategy)];
+        self.cloud.set_variables("deploy-release", &variables).await
+    }
+
+    /// Scene 8: an image with HIGH findings is stopped at its scan.
     pub(crate) async fn vulnerable_image(&mut self) -> Seen {
         let good = self.live_release().await?;
         let serve = self.bins.join("serve");
         let findings = Findings::from([("HIGH".to_owned(), 2)]);
-        self.push(&["build-3"], &serve, &findings).await?;
+        self.push("build-4", &serve, &[], &findings).await?;
         let skipped = self.stage_of("image refused", "DeploymentSkipped").await?;
         let reason = text(&skipped["reason"]);
         ensure!(reason.contains("HIGH"), "refused, but because: {reason}");
@@ -116,22 +168,26 @@ impl Stage<'_> {
         Ok(vec![reason, format!("{good} stays live")])
     }
 
+    /// Pushes a program as this environment's newest image, with variables of its own.
     async fn push(
         &self,
-        tags: &[&str],
+        build: &str,
         serve: &Path,
+        variables: &[(&str, &str)],
         findings: &Findings,
     ) -> anyhow::Result<String> {
         let latest = format!("latest-{}", self.cloud.place().environment);
-        let tags: Vec<&str> = tags.iter().copied().chain([latest.as_str()]).collect();
         // An image of its own even where the program is the same.
+        let build_id = [("BUILD_ID", build)];
+        let variables = variables.iter().chain(&build_id);
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let spec = ImageSpec {
             train: None,
             serve: Some(serve.to_owned()),
-            environment: BTreeMap::from([("BUILD_ID".to_owned(), tags[0].to_owned())]),
+            environment: variables.collect(),
         };
         self.cloud
-            .push_image("retail-forecast-infer", &tags, &spec, findings)
+            .push_image("retail-forecast-infer", &[build, &latest], &spec, findings)
             .await
     }
 

@@ -48,7 +48,7 @@ struct Arguments {
 }
 
 /// Titles, and what has to be seen.
-const SCENES: [(&str, &str); 7] = [
+const SCENES: [(&str, &str); 8] = [
     (
         "A first upload becomes a verified release",
         "validated, trained, judged first-model, registered, deployed, verified; the service predicts",
@@ -74,13 +74,17 @@ const SCENES: [(&str, &str); 7] = [
         "its alarm brings the good release back within 60 s; the bad image is quarantined, and its event delivered again does nothing",
     ),
     (
+        "A canary that does worse than what is live",
+        "one pod of three; its error rate in the same periods ends it; the live pods go on, and the image is quarantined",
+    ),
+    (
         "An image with HIGH findings",
         "stopped at its scan; what is live stays live",
     ),
 ];
 
 /// What the demonstration sets otherwise than a deployment on AWS.
-const SETTINGS: &str = "verify-release looks again after 1 s instead of 10 s; alarms have 3 periods of 10 s instead of 60 s, and the API publishes its metrics every 5 s instead of 60 s";
+const SETTINGS: &str = "verify-release and judge-canary look again after 1 s instead of 10 s; a canary bakes for 20 s instead of 600 s, measured in periods of 10 s instead of 60 s; alarms have 3 periods of 10 s instead of 60 s, and the API publishes its metrics every 5 s instead of 60 s";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -185,6 +189,14 @@ fn overrides() -> BTreeMap<String, BTreeMap<String, String>> {
             "verify-release",
             &[("ALARM_PERIOD_S", "10"), ("LOOK_AGAIN_S", "1")],
         ),
+        set(
+            "judge-canary",
+            &[
+                ("CANARY_BAKE_S", "20"),
+                ("CANARY_PERIOD_S", "10"),
+                ("LOOK_AGAIN_S", "1"),
+            ],
+        ),
     ])
 }
 
@@ -228,6 +240,7 @@ async fn play(
             4 => stage.redelivery(&first_scene).await,
             5 => stage.weekly_check().await,
             6 => stage.failing_release().await,
+            7 => stage.aborted_canary().await,
             _ => stage.vulnerable_image().await,
         };
         let (passed, seen) = match seen {
