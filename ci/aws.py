@@ -1,0 +1,105 @@
+"""The AWS CLI, and the names that everything has."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+ENVIRONMENTS = ("dev", "staging", "prod")
+
+
+class Failed(Exception):
+    """A call that AWS refused, in its words."""
+
+
+def call(*arguments):
+    """`aws …`, its answer as JSON (`None` where it answers nothing)."""
+    command = ["aws", *arguments, "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"AWS_PAGER": ""})
+    if done.returncode != 0:
+        raise Failed(f"aws {' '.join(arguments[:2])}: {done.stderr.strip() or done.returncode}")
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def short_digest(*parts):
+    """Twelve characters that name the parts, computed as `names::digest` of shared/domain does."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part.encode()).to_bytes(8, "little") + part.encode())
+    return digest.hexdigest()[:12]
+
+
+def summarise(line):
+    """A line for people: to stdout, and to the summary of a GitHub run."""
+    print(line, flush=True)
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as file:
+            file.write(f"{line}\n\n")
+
+
+def write_report(path, report):
+    """A report as JSON, for the archive."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w") as file:
+        json.dump(report, file, indent=2)
+        file.write("\n")
+
+
+class Place:
+    """An environment in an account: names as `infra/` gives them."""
+
+    def __init__(self, environment, region, account, bucket=None):
+        self.environment, self.region, self.account = environment, region, account
+        self.bucket = bucket or f"retail-mlops-artifacts-{account}-{region}"
+        self.bus = f"retail-forecast-{environment}"
+        self.topic = f"arn:aws:sns:{region}:{account}:retail-forecast-alerts"
+        self.registry = f"{account}.dkr.ecr.{region}.amazonaws.com"
+
+    @classmethod
+    def here(cls):
+        """From ENVIRONMENT, AWS_REGION and, where they differ from what follows, AWS_ACCOUNT_ID and
+        ARTIFACTS_BUCKET."""
+        environment = os.environ.get("ENVIRONMENT", "")
+        if environment not in ENVIRONMENTS:
+            sys.exit(f"ENVIRONMENT is `{environment}`: one of {', '.join(ENVIRONMENTS)} expected")
+        region = os.environ.get("AWS_REGION") or "ap-southeast-1"
+        try:
+            account = os.environ.get("AWS_ACCOUNT_ID") or call("sts", "get-caller-identity")["Account"]
+        except Failed as failed:
+            sys.exit(str(failed))
+        return cls(environment, region, account, os.environ.get("ARTIFACTS_BUCKET"))
+
+    def read(self, key):
+        """An object of the artifacts bucket; `None` when there is none. Whatever else goes wrong is an
+        error: a failed read is never "none"."""
+        with tempfile.NamedTemporaryFile() as file:
+            try:
+                call("s3api", "get-object", "--bucket", self.bucket, "--key", key, file.name)
+            except Failed as failed:
+                if "NoSuchKey" in str(failed):
+                    return None
+                raise
+            return open(file.name, "rb").read()
+
+    def record(self, key):
+        """A JSON object of the artifacts bucket; `None` when there is none."""
+        found = self.read(key)
+        return None if found is None else json.loads(found)
+
+    def records(self, prefix, since):
+        """The JSON objects below a prefix that were written at or after a time (ISO 8601), oldest first."""
+        listed = call("s3api", "list-objects-v2", "--bucket", self.bucket, "--prefix", prefix) or {}
+        found = [(entry["LastModified"], entry["Key"]) for entry in listed.get("Contents", [])]
+        return [self.record(key) for at, key in sorted(found) if at[:19] >= since[:19]]
+
+    def announce(self, detail_type, subject, detail):
+        """Puts an event of ours on the environment's bus. Its id is computed from the fact that it states,
+        so that the same request twice is the same fact."""
+        detail = detail | {"id": short_digest(detail_type, subject)}
+        entry = {"Source": "retail-forecast", "DetailType": detail_type, "Detail": json.dumps(detail), "EventBusName": self.bus}
+        answer = call("events", "put-events", "--entries", json.dumps([entry]))
+        if answer.get("FailedEntryCount"):
+            raise Failed(f"events put-events: {answer['Entries'][0].get('ErrorMessage', answer)}")
+        return answer["Entries"][0]["EventId"]
