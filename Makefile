@@ -83,3 +83,5 @@ bench-model: prerequisites ## Our learner beside scikit-learn's and LightGBM's (
 bench-dataset: prerequisites ## The data contract beside pandas and Polars (DATA=file.csv)
 	@test -n "$(DATA)" || { echo "say which sales to check: make bench-dataset DATA=sales.csv" >&2; exit 2; }
 	shared/dataset/bench/run.sh "$(DATA)"
+
+include ci/ci.mk

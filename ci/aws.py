@@ -1,5 +1,6 @@
 """The AWS CLI, and the names that everything has."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -21,6 +22,11 @@ def call(*arguments):
     if done.returncode != 0:
         raise Failed(f"aws {' '.join(arguments[:2])}: {done.stderr.strip() or done.returncode}")
     return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def now():
+    """The time, as AWS writes it."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def short_digest(*parts):

@@ -4,6 +4,8 @@
     follow.py training BUILD_ID  the training that was asked for, and the release that comes of it
     follow.py rollback RELEASE   the way back from a release
 
+or, in the name's place, the JSON file in which push.py and request.py note name and time.
+
 It reads the chain's own records in the artifacts bucket (pointer, release manifests, decisions,
 judgements) and, for a training, its model package. Exit 0: done, or rightly not done; 1: failed or not
 deployed, with the reason. The end is also written to REPORT (JSON) and said in one line.
@@ -14,7 +16,7 @@ FOLLOW_LIMIT_S            longest wait
 FOLLOW_PERIOD_S           seconds between two looks (10)
 """
 
-import datetime
+import json
 import os
 import sys
 import time
@@ -149,10 +151,6 @@ class Follower:
         return f"{target['release']} is {state}"
 
 
-def now():
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def until_the_end(look, limit_s, period_s, clock=time.monotonic, sleep=time.sleep):
     """Looks until the end; says each change of the state."""
     begun, said = clock(), None
@@ -165,7 +163,7 @@ def until_the_end(look, limit_s, period_s, clock=time.monotonic, sleep=time.slee
             # One refused call of hundreds may be the network's; it counts when nothing better comes.
             state = f"can't be read: {failed}"
         if state != said:
-            print(f"{now()} {state}", file=sys.stderr, flush=True)
+            print(f"{aws.now()} {state}", file=sys.stderr, flush=True)
             said = state
         if clock() - begun >= limit_s:
             return End("timeout", f"no end after {limit_s} s: {state}")
@@ -176,14 +174,18 @@ def main():
     if len(sys.argv) != 3 or sys.argv[1] not in LIMITS_S or not sys.argv[2]:
         sys.exit(__doc__)
     kind, name = sys.argv[1:]
-    since = os.environ.get("SINCE") or now()
+    since = os.environ.get("SINCE") or aws.now()
+    if name.endswith(".json"):
+        with open(name) as file:
+            noted = json.load(file)
+        name, since = noted["name"], noted["since"]
     follower = Follower(aws.Place.here(), since)
     limit_s = int(os.environ.get("FOLLOW_LIMIT_S") or LIMITS_S[kind])
     period_s = float(os.environ.get("FOLLOW_PERIOD_S") or 10)
     end = until_the_end(lambda: getattr(follower, kind)(name), limit_s, period_s)
     environment = follower.place.environment
     report = {"followed": kind, "name": name, "environment": environment, "outcome": end.outcome, "reason": end.reason,
-              "since": since, "ended": now(), "release": follower.release}
+              "since": since, "ended": aws.now(), "release": follower.release}
     aws.write_report(os.environ.get("REPORT") or f"target/ci/follow-{kind}.json", report | end.facts)
     aws.summarise(f"{environment}: {kind} {name}: **{end.outcome}**: {end.reason}")
     sys.exit(0 if end.outcome in GOOD else 1)

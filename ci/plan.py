@@ -82,13 +82,13 @@ def plan(variables, files):
     checked = not deploy_only and not truth(variables, "SKIP_TESTS")
     follows_branch = (branch, environment) in (("main", "prod"), ("develop", "staging"))
     images = event != "pull_request" and "image" in changed
-    deploy = deploy_only or (images and follows_branch)
+    deploy = deploy_only or (dispatched and truth(variables, "DEPLOY")) or (images and follows_branch)
     steps = {
         "code": checked and "code" in changed,
         "infra": checked and "infra" in changed,
         "pipelines": checked and "pipelines" in changed,
         "images": images,
-        "manifests": deploy_only or (event != "pull_request" and "manifests" in changed and follows_branch),
+        "manifests": (dispatched and deploy) or (event != "pull_request" and "manifests" in changed and follows_branch),
         "deploy": deploy,
         "retrain": retrain,
         "load_test": deploy and environment == "prod",
@@ -103,7 +103,7 @@ def plan(variables, files):
 
 def changed_files(base, commit):
     """Files that differ from `base`; `None` when that can't be told."""
-    if not re.fullmatch(r"[0-9a-f]{40}", base) or base == "0" * 40:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", base) or base == "0" * 40:
         return None
     # Three dots: what this branch changed, and not what the other one did meanwhile.
     found = subprocess.run(["git", "diff", "--name-only", f"{base}...{commit}"], capture_output=True, text=True)

@@ -63,6 +63,7 @@ def main():
         sys.exit("skopeo is missing (Debian: apt-get install skopeo)")
     place = aws.Place.here()
     login = f"{out}/{name}.login.json"
+    since = aws.now()
     try:
         aws.call("s3api", "put-object", "--bucket", place.bucket, "--key", f"scans/{digest.removeprefix('sha256:')}.json",
                  "--body", record, "--content-type", "application/json")
@@ -76,7 +77,7 @@ def main():
         if os.path.exists(login):
             os.remove(login)
     aws.summarise(f"pushed `{repository}@{digest}` as `{build_id}` and `latest-{place.environment}`")
-    aws.write_report(f"{out}/{name}.pushed.json", {"repository": repository, "digest": digest, "build_id": build_id})
+    aws.write_report(f"{out}/{name}.pushed.json", {"name": digest, "since": since, "repository": repository, "build_id": build_id})
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ Leaves beside ARCHIVE: `.trivy.json` (everything found), `.sbom.json` (CycloneDX
 """
 
 import collections
-import datetime
 import json
 import os
 import shutil
 import subprocess
 import sys
 
+import aws
 import layers
 
 STOPPING = ("CRITICAL", "HIGH")
@@ -51,7 +51,7 @@ def main():
     version = subprocess.run(["trivy", "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
     record = {
         "schema": 1, "digest": archive.digest, "scanner": version, "status": "COMPLETE", "findings": counts,
-        "at": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "at": aws.now(),
     }
     with open(f"{base}.scan.json", "w") as file:
         json.dump(record, file, indent=2)
