@@ -2,7 +2,11 @@
 CI_TOOLS := target/ci/tools
 CI_PYTHON := $(CI_TOOLS)/venv/bin/python
 CI_BIN := $(CURDIR)/$(CI_TOOLS)/venv/bin
-ENV ?= dev
+# In Jenkins the plan is in the environment, and Jenkins has a BUILD_ID of its own.
+ENV ?= $(or $(PLAN_ENVIRONMENT),dev)
+BUILD_ID := $(or $(PLAN_BUILD_ID),$(BUILD_ID))
+export BUILD_ID
+export PYTHONDONTWRITEBYTECODE := 1
 IMAGE ?= infer
 RUST ?= 1.95.0
 LLVM_COV ?= 0.9.1
@@ -60,11 +64,11 @@ pipeline-check: $(CI_TOOLS)/.installed ## Workflows, Jenkinsfile, shell steps, D
 
 .PHONY: pipeline-test
 pipeline-test: ## The pipelines' own scripts, against a cloud that is a folder
-	python3 -m unittest discover --start-directory ci/tests --top-level-directory ci
+	PYTHONPATH=ci python3 -m unittest discover --start-directory ci/tests
 
 .PHONY: pipeline-story
-pipeline-story: build $(VENV)/.installed ## The pipelines' steps against the local cloud: deploy, train, load, roll back (AWS CLI needed)
-	ci/tests/story.sh $(TARGET)
+pipeline-story: build $(VENV)/.installed $(CI_TOOLS)/.installed ## The pipelines' steps against the local cloud: deploy, train, load, roll back
+	PATH="$(CI_BIN):$$PATH" ci/tests/story.sh $(TARGET)
 
 # ——— Images
 

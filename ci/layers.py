@@ -16,14 +16,18 @@ class Archive:
     """An OCI image in a tar file."""
 
     def __init__(self, path):
-        self.tar = tarfile.open(path)
-        index = json.loads(self.tar.extractfile("index.json").read())
+        self.path = path
+        index = json.loads(self.member("index.json"))
         self.digest = index["manifests"][0]["digest"]
         self.manifest = json.loads(self.blob(self.digest))
         self.config = json.loads(self.blob(self.manifest["config"]["digest"]))
 
+    def member(self, name):
+        with tarfile.open(self.path) as tar:
+            return tar.extractfile(name).read()
+
     def blob(self, digest):
-        return self.tar.extractfile("blobs/" + digest.replace(":", "/")).read()
+        return self.member("blobs/" + digest.replace(":", "/"))
 
     @property
     def labels(self):
