@@ -86,6 +86,10 @@ images: ## Build both images and say how large they are (IMAGE_BASE=stand-in whe
 	$(MAKE) --no-print-directory image IMAGE=train
 	$(MAKE) --no-print-directory image IMAGE=infer $(if $(BIN_DIR),,BIN_DIR="$(STATIC_BIN)")
 
+.PHONY: image-try
+image-try: ## Run both images as SageMaker and a pod do: train, then serve what was learnt
+	ci/image-try.sh "$${BUILD_ID:-none}"
+
 .PHONY: image-scan
 image-scan: ## Scan one image with Trivy; HIGH and CRITICAL stop it (IMAGE=train|infer)
 	python3 ci/scan.py target/images/$(IMAGE).tar

@@ -24,4 +24,4 @@ container=$(buildah from scratch)
 trap 'buildah rm "$container" >/dev/null' EXIT
 buildah copy --quiet "$container" "$root" / >/dev/null
 buildah config --label retail-forecast.stand-in=true "$container"
-buildah commit --quiet --format oci "$container"
+buildah commit --quiet --format oci --timestamp 0 "$container"
