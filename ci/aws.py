@@ -56,17 +56,18 @@ def write_report(path, report):
 class Place:
     """An environment in an account: names as `infra/` gives them."""
 
-    def __init__(self, environment, region, account, bucket=None):
+    def __init__(self, environment, region, account, suffix=""):
         self.environment, self.region, self.account = environment, region, account
-        self.bucket = bucket or f"retail-mlops-artifacts-{account}-{region}"
+        self.bucket = f"retail-mlops-artifacts-{account}-{region}{suffix}"
         self.bus = f"retail-forecast-{environment}"
-        self.topic = f"arn:aws:sns:{region}:{account}:retail-forecast-alerts"
+        self.topic = f"arn:aws:sns:{region}:{account}:retail-forecast-alerts{suffix}"
+        self.package_group = f"retail-forecast-models{suffix}"
         self.registry = f"{account}.dkr.ecr.{region}.amazonaws.com"
 
     @classmethod
     def here(cls):
-        """From ENVIRONMENT, AWS_REGION and, where they differ from what follows, AWS_ACCOUNT_ID and
-        ARTIFACTS_BUCKET."""
+        """From ENVIRONMENT, AWS_REGION and, if set, AWS_ACCOUNT_ID. NAME_SUFFIX (`-dev`) is what names end
+        with where environments share an account."""
         environment = os.environ.get("ENVIRONMENT", "")
         if environment not in ENVIRONMENTS:
             sys.exit(f"ENVIRONMENT is `{environment}`: one of {', '.join(ENVIRONMENTS)} expected")
@@ -75,18 +76,16 @@ class Place:
             account = os.environ.get("AWS_ACCOUNT_ID") or call("sts", "get-caller-identity")["Account"]
         except Failed as failed:
             sys.exit(str(failed))
-        return cls(environment, region, account, os.environ.get("ARTIFACTS_BUCKET"))
+        return cls(environment, region, account, os.environ.get("NAME_SUFFIX") or "")
 
     def read(self, key):
         """An object of the artifacts bucket; `None` when there is none. Whatever else goes wrong is an
-        error: a failed read is never "none"."""
+        error: a failed read is never "none". Listing tells a missing object from a forbidden one."""
+        listed = call("s3api", "list-objects-v2", "--bucket", self.bucket, "--prefix", key, "--max-items", "1") or {}
+        if not any(entry["Key"] == key for entry in listed.get("Contents", [])):
+            return None
         with tempfile.NamedTemporaryFile() as file:
-            try:
-                call("s3api", "get-object", "--bucket", self.bucket, "--key", key, file.name)
-            except Failed as failed:
-                if "NoSuchKey" in str(failed):
-                    return None
-                raise
+            call("s3api", "get-object", "--bucket", self.bucket, "--key", key, file.name)
             return open(file.name, "rb").read()
 
     def record(self, key):

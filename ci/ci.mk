@@ -44,10 +44,6 @@ coverage: prerequisites $(VENV)/.installed ## Every test, with coverage: target/
 	$(CARGO) llvm-cov report --release --json --summary-only --output-path target/ci/coverage/summary.json
 	$(CARGO) llvm-cov report --release
 
-.PHONY: infra-check
-infra-check: ## What can be checked of the Terraform without a cloud
-	$(MAKE) --no-print-directory -C infra check
-
 $(CI_TOOLS)/.installed: ci/tools/requirements.txt ci/tools/npm.txt ci/tools/npm.sh
 	$(PYTHON) -m venv $(CI_TOOLS)/venv
 	$(CI_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r ci/tools/requirements.txt

@@ -23,7 +23,6 @@ import time
 
 import aws
 
-GROUP = "retail-forecast-models"
 # The longest that the chain itself allows. An image: its scan, another release on its way, rollout and
 # health (prod: 600 + 300 s). A training: 3,600 s, two transforms of up to 7,200 s, then a deployment.
 LIMITS_S = {"image": 1800, "training": 14400, "rollback": 1800}
@@ -129,7 +128,7 @@ class Follower:
 
     def package(self, job):
         """The model package of a training job."""
-        listed = aws.call("sagemaker", "list-model-packages", "--model-package-group-name", GROUP,
+        listed = aws.call("sagemaker", "list-model-packages", "--model-package-group-name", self.place.package_group,
                           "--sort-by", "CreationTime", "--sort-order", "Descending", "--max-results", "20")
         for summary in listed["ModelPackageSummaryList"]:
             package = aws.call("sagemaker", "describe-model-package", "--model-package-name", summary["ModelPackageArn"])

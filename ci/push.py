@@ -1,9 +1,10 @@
-"""Pushes a scanned image to ECR: first its scan's record, then `{build-id}`, then `latest-{environment}`.
+"""Pushes a scanned image to ECR: its scan's record, then `latest-{environment}`, then `{build-id}`.
 
     push.py train|infer
 
-The tag of the environment comes last, since its scan starts the deployment. What is pushed is what was
-scanned, byte by byte: the digest is that of the record. An image that was pushed before stays as it is.
+The environment's tag comes before the build's: ECR scans an image once, when its first tag arrives, and
+the scan's event starts the deployment by the tag of the environment. What is pushed is what was scanned,
+byte by byte: the digest is that of the record. A build's tag is immutable, so it is looked at first.
 
 ENVIRONMENT, AWS_REGION, BUILD_ID, OUT (target/images)
 """
@@ -51,6 +52,17 @@ def checked(archive, record_path, build_id):
     return image.digest
 
 
+def built(name, build_id):
+    """The digest that has the build's tag already, if any."""
+    try:
+        answer = aws.call("ecr", "describe-images", "--repository-name", f"retail-forecast-{name}", "--image-ids", f"imageTag={build_id}")
+    except aws.Failed as failed:
+        if "ImageNotFoundException" in str(failed):
+            return None
+        raise
+    return answer["imageDetails"][0]["imageDigest"]
+
+
 def main():
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     if name not in ("train", "infer"):
@@ -65,12 +77,16 @@ def main():
     login = f"{out}/{name}.login.json"
     since = aws.now()
     try:
+        before = built(name, build_id)
+        if before not in (None, digest):
+            sys.exit(f"{build_id} is {before} already, and this is {digest}: start a new run, which has a new build id")
         aws.call("s3api", "put-object", "--bucket", place.bucket, "--key", f"scans/{digest.removeprefix('sha256:')}.json",
                  "--body", record, "--content-type", "application/json")
         log_in(place, login)
         repository = f"{place.registry}/retail-forecast-{name}"
-        for tag in (build_id, f"latest-{place.environment}"):
-            copy(archive, f"{repository}:{tag}", login)
+        copy(archive, f"{repository}:latest-{place.environment}", login)
+        if before is None:
+            copy(archive, f"{repository}:{build_id}", login)
     except (aws.Failed, subprocess.CalledProcessError) as failed:
         sys.exit(str(failed))
     finally:

@@ -123,6 +123,33 @@ class Pushes(unittest.TestCase):
         self.checked("stand-in", record={}, **{"retail-forecast.stand-in": "true"})
 
 
+    def push(self, tagged):
+        """The tags that are pushed when the build's tag is on this image already."""
+        calls, copied = [], []
+
+        def call(*arguments):
+            calls.append(arguments[1])
+            if arguments[1] == "describe-images" and tagged is None:
+                raise aws.Failed("aws ecr describe-images: An error occurred (ImageNotFoundException)")
+            return {"authorizationData": [{"authorizationToken": "x"}], "imageDetails": [{"imageDigest": tagged}]}
+
+        variables = {"ENVIRONMENT": "prod", "AWS_ACCOUNT_ID": "123456789012", "BUILD_ID": "build-1-0a1b2c3", "PATH": os.environ["PATH"]}
+        with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(aws, call=call), redirect_stdout(io.StringIO()), \
+                mock.patch.dict(os.environ, variables | {"OUT": folder}, clear=True), mock.patch.object(push.sys, "argv", ["", "infer"]), \
+                mock.patch.object(push, "checked", lambda *_: "sha256:1"), mock.patch.object(push.shutil, "which", lambda _: "skopeo"), \
+                mock.patch.object(push, "copy", lambda archive, target, login: copied.append(target.rpartition(":")[2])):
+            push.main()
+            self.assertFalse(Path(folder, "infer.login.json").exists())
+        self.assertLess(calls.index("put-object"), calls.index("get-authorization-token"))
+        return copied
+
+    def test_the_environments_tag_is_the_first_and_a_builds_tag_is_never_moved(self):
+        self.assertEqual(self.push(None), ["latest-prod", "build-1-0a1b2c3"])
+        self.assertEqual(self.push("sha256:1"), ["latest-prod"])
+        with self.assertRaisesRegex(SystemExit, "is sha256:2 already"):
+            self.push("sha256:2")
+
+
 class Scans(unittest.TestCase):
     def test_findings_are_counted_and_the_stopping_ones_named(self):
         finding = {"VulnerabilityID": "CVE-1", "PkgName": "openssl", "InstalledVersion": "3"}
