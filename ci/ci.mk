@@ -24,19 +24,20 @@ ci-clean: ## Remove what an earlier run of a pipeline left (reports, images)
 	rm -rf target/ci/*.json target/ci/reports target/images/*.json target/images/*.tar
 
 .PHONY: ci-rust
-ci-rust: ## Install the pipelines' Rust (by rustup) and cargo-llvm-cov
+ci-rust: ## Install the pipelines' Rust by rustup, for this folder
 	rustup toolchain install $(RUST) --profile minimal --component clippy,rustfmt,llvm-tools
-	rustup default $(RUST)
-	[ -x $(CI_TOOLS)/cargo/bin/cargo-llvm-cov ] || $(CARGO) install cargo-llvm-cov --version $(LLVM_COV) --locked --root $(CI_TOOLS)/cargo
+	rustup override set $(RUST)
 
 # ——— Checks
 
+$(CI_TOOLS)/cargo/bin/cargo-llvm-cov: | prerequisites
+	$(CARGO) install cargo-llvm-cov --version $(LLVM_COV) --locked --root $(CI_TOOLS)/cargo
+
 .PHONY: coverage
-coverage: prerequisites $(VENV)/.installed ## Every test, with coverage: target/ci/coverage
+coverage: prerequisites $(VENV)/.installed $(CI_TOOLS)/cargo/bin/cargo-llvm-cov ## Every test, with coverage: target/ci/coverage
 	export PATH="$(CURDIR)/$(CI_TOOLS)/cargo/bin:$$PATH"
-	command -v cargo-llvm-cov >/dev/null || { echo "missing: cargo-llvm-cov — make ci-rust" >&2; exit 2; }
 	mkdir -p target/ci/coverage
-	eval "$$($(CARGO) llvm-cov show-env --export-prefix)"
+	eval "$$($(CARGO) llvm-cov show-env --sh)"
 	$(CARGO) llvm-cov clean --workspace
 	$(CARGO) build --release --locked --workspace --bins
 	$(CARGO) test --release --locked --workspace

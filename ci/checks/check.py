@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import kubernetes_validate
 import yaml
 
 HOME = Path(__file__).resolve().parents[2]
@@ -191,9 +192,20 @@ def check_manifests(root):
         except ValueError as wrong:
             faults.append(f"{where}: {wrong}")
             continue
-        faults += [f"{where}: {fault}" for fault in run("kubernetes-validate", "--strict", "--version", KUBERNETES, "-", input=text)]
-        faults += [f"{where}: {fault}" for fault in rules(list(yaml.safe_load_all(text)), environment)]
+        objects = list(yaml.safe_load_all(text))
+        faults += [f"{where}: {fault}" for fault in [*misshapen(objects), *rules(objects, environment)]]
     return faults
+
+
+def misshapen(objects):
+    """What Kubernetes' schema doesn't allow, unknown fields included."""
+    for entry in objects:
+        try:
+            kubernetes_validate.validate(entry, KUBERNETES, strict=True)
+        except kubernetes_validate.ValidationError as wrong:
+            yield f"{entry['kind']}: {'/'.join(map(str, wrong.absolute_path))}: {wrong.message}"
+        except kubernetes_validate.SchemaNotFoundError as unknown:
+            yield unknown.message
 
 
 def rules(objects, environment):

@@ -29,6 +29,8 @@ FAULTS = [
     ("dockerfiles", "images/infer/Dockerfile", "USER ${IMAGE_USER}", "USER root"),
     ("dockerfiles", "images/train/Dockerfile", 'CMD ["train"]', "CMD train"),
     ("manifests", DEPLOYMENT, "startupProbe:", "startProbe:"),
+    ("manifests", DEPLOYMENT, "revisionHistoryLimit: 5", "revisionHistoryLimits: 5"),
+    ("manifests", "infra/k8s/components/eks/ingress.yaml", "pathType: Prefix", "path: /x"),
     ("manifests", DEPLOYMENT, "runAsNonRoot: true", "runAsNonRoot: false"),
     ("manifests", DEPLOYMENT, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
     ("manifests", "infra/k8s/base/service.yaml", "app.kubernetes.io/name: retail-forecast-api\n  ports", "app: api\n  ports"),
