@@ -74,6 +74,8 @@ test-cluster: ## The end-to-end tests against a real cluster (K8S_ENDPOINT, K8S_
 	$(MAKE) --no-print-directory build $(VENV)/.installed
 	$(CARGO) test --release --locked --workspace --test e2e -- --nocapture
 
+include ci/ci.mk
+
 .PHONY: bench-model
 bench-model: prerequisites ## Our learner beside scikit-learn's and LightGBM's (DATA=file.csv[.gz]; QUICK=1 for fewer trees)
 	@test -n "$(DATA)" || { echo "say which sales to learn from: make bench-model DATA=sales.csv[.gz]" >&2; exit 2; }
