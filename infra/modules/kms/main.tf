@@ -1,0 +1,110 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  account = data.aws_caller_identity.current.account_id
+  region  = data.aws_region.current.region
+
+  descriptions = {
+    eks        = "Secrets of the cluster"
+    s3         = "Data, models and records"
+    logs       = "CloudWatch logs"
+    messages   = "Queues, topic, bus and functions' variables"
+    ecr        = "Images"
+    cloudtrail = "Audit trail"
+  }
+
+  # Whoever the account's IAM policies name may use the keys: without this statement a key can become one
+  # that nobody may change.
+  account_statement = {
+    Sid       = "AccountDecides"
+    Effect    = "Allow"
+    Principal = { AWS = "arn:aws:iam::${local.account}:root" }
+    Action    = "kms:*"
+    Resource  = "*"
+  }
+
+  # What AWS's services do with a key in their own name, not in a role's.
+  service_statements = {
+    eks = []
+    s3  = []
+    ecr = []
+    logs = [{
+      Sid       = "LogGroups"
+      Effect    = "Allow"
+      Principal = { Service = "logs.${local.region}.amazonaws.com" }
+      Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"]
+      Resource  = "*"
+      Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:${local.region}:${local.account}:log-group:*" } }
+    }]
+    messages = concat(
+      [{
+        # Rules send to encrypted queues; so they carry S3's events, too.
+        Sid       = "RulesToQueues"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = "*"
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account }
+          ArnLike      = { "aws:SourceArn" = "arn:aws:events:${local.region}:${local.account}:rule/*" }
+        }
+        }, {
+        Sid       = "AlarmsToTopic"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      }],
+      [for bus in var.event_bus_arn == null ? [] : [var.event_bus_arn] : {
+        Sid       = "Bus"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account }
+          ArnLike      = { "aws:SourceArn" = [bus, "arn:aws:events:${local.region}:${local.account}:archive/*"] }
+        }
+      }],
+    )
+    cloudtrail = [{
+      Sid       = "Trail"
+      Effect    = "Allow"
+      Principal = { Service = "cloudtrail.amazonaws.com" }
+      Action    = ["kms:GenerateDataKey", "kms:DescribeKey", "kms:Decrypt"]
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      }, {
+      Sid       = "LogGroups"
+      Effect    = "Allow"
+      Principal = { Service = "logs.${local.region}.amazonaws.com" }
+      Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"]
+      Resource  = "*"
+      Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:${local.region}:${local.account}:log-group:*" } }
+    }]
+  }
+}
+
+resource "aws_kms_key" "this" {
+  for_each = var.keys
+
+  description             = local.descriptions[each.key]
+  enable_key_rotation     = true
+  deletion_window_in_days = var.deletion_window_in_days
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat([local.account_statement], local.service_statements[each.key])
+  })
+
+  tags = var.tags
+}
+
+resource "aws_kms_alias" "this" {
+  for_each = var.keys
+
+  name          = "alias/${var.name}/${each.key}"
+  target_key_id = aws_kms_key.this[each.key].key_id
+}
