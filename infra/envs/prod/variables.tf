@@ -60,7 +60,7 @@ variable "jenkins" {
 }
 
 variable "packages" {
-  description = "Where the functions' packages are; what `make package` built when null."
+  description = "Where the functions' packages are; what `make -C infra package` built when null."
   type        = object({ folder = optional(string), bucket = optional(string), prefix = optional(string) })
   default     = null
 }

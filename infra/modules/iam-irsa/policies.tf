@@ -62,11 +62,11 @@ locals {
       Sid    = "Look"
       Effect = "Allow"
       Action = [
-        "acm:DescribeCertificate", "acm:ListCertificates",
+        "acm:ListCertificates",
         "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:DescribeAvailabilityZones",
         "ec2:DescribeInstances", "ec2:DescribeInternetGateways", "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags",
-        "ec2:DescribeVpcs", "ec2:GetSecurityGroupsForVpc",
+        "ec2:DescribeVpcs",
         "elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:DescribeListenerAttributes",
         "elasticloadbalancing:DescribeListenerCertificates", "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeLoadBalancerAttributes", "elasticloadbalancing:DescribeLoadBalancers",
@@ -74,9 +74,20 @@ locals {
         "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetGroupAttributes",
         "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth",
         "elasticloadbalancing:DescribeTrustStores",
-        "shield:GetSubscriptionState", "wafv2:GetWebACLForResource",
+        "shield:GetSubscriptionState",
       ]
       Resource = "*"
+    },
+    {
+      Sid    = "LookMoreClosely"
+      Effect = "Allow"
+      Action = ["acm:DescribeCertificate", "ec2:GetSecurityGroupsForVpc", "wafv2:GetWebACLForResource"]
+      Resource = [
+        "arn:aws:acm:${local.region}:${local.account}:certificate/*",
+        "${local.ec2}:vpc/${var.vpc_id}",
+        "${local.elb}:loadbalancer/app/*",
+        "arn:aws:wafv2:${local.region}:${local.account}:regional/webacl/*",
+      ]
     },
     {
       Sid       = "FirstLoadBalancerOfTheAccount"

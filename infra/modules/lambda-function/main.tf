@@ -65,7 +65,7 @@ resource "aws_lambda_function" "this" {
   lifecycle {
     precondition {
       condition     = var.package.file == null ? true : fileexists(var.package.file)
-      error_message = "There is no ${coalesce(var.package.file, "package")}: build the functions first (make package)."
+      error_message = "There is no ${coalesce(var.package.file, "package")}: build the functions first: make -C infra package."
     }
   }
 

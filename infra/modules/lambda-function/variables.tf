@@ -116,7 +116,7 @@ variable "policy" {
   type        = string
 
   validation {
-    condition     = !can(regex("\"Action\":(\\[[^]]*)?\"([a-z0-9-]+:)?\\*\"", var.policy))
+    condition     = alltrue(flatten([for statement in jsondecode(var.policy).Statement : [for action in flatten([statement.Action]) : !can(regex("[*?]", action))]]))
     error_message = "No action is a wildcard."
   }
 }

@@ -33,13 +33,14 @@ locals {
     [for name in set.variables : "${place}: ${name}" if !contains(keys(try(local.written.functions[set.function].environment, {})), name)]
   ])
 
-  # The local cloud knows names only: no expressions, no directives.
-  not_names = flatten([
-    for file in local.files : concat(
-      [for text in regexall("\\$\\{[^}]*\\}", file(file)) : "${basename(file)}: ${text}" if !can(regex("^\\$\\{[a-z_]+\\}$", text))],
-      [for text in regexall("%\\{[^}]*\\}?", file(file)) : "${basename(file)}: ${text}"],
+  # What stands in braces and isn't on the list: the local cloud knows names only, no expressions.
+  known_names = concat(keys(local.shared_names), ["function", "queue_url", "queue_arn", "dlq_url", "dlq_arn"])
+  not_names = {
+    for file in local.files : file => concat(
+      [for name in local.used[file] : "${basename(dirname(file))}/${basename(file)}: $${${name}}" if !contains(local.known_names, name)],
+      [for text in regexall("%\\{[^}]*\\}?", file(file)) : "${basename(dirname(file))}/${basename(file)}: ${text}"],
     )
-  ])
+  }
 
   bad_rules = flatten([
     for function, rules in local.rules : [

@@ -13,8 +13,8 @@ locals {
   policies = { for function in local.functions : function => "${local.policies_dir}/${function}.json" }
   patterns = { for function in local.functions : function => "${local.patterns_dir}/${function}.json" }
 
-  # `templatefile` refuses a name that isn't in its map, and says where. Each file gets the names that it
-  # uses, so that one which is unknown before apply (a key's ARN) leaves the other files known.
+  # Each file gets the names that it uses, so that one which is unknown before apply (a key's ARN) leaves the
+  # other files known. A file with anything else in braces stays as it is, and `checks.tf` tells.
   files = toset(concat([local.file], values(local.policies), values(local.patterns)))
   used  = { for file in local.files : file => distinct(flatten(regexall("\\$\\{([^}]*)\\}", file(file)))) }
   filled = {
@@ -23,8 +23,8 @@ locals {
         settings = local.file
         policy   = local.policies[function]
         rules    = local.patterns[function]
-        } : kind => templatefile(file, {
-          for name in local.used[file] : name => local.function_names[function][name] if contains(keys(local.function_names[function]), name)
+        } : kind => length(local.not_names[file]) > 0 ? file(file) : templatefile(file, {
+          for name in local.used[file] : name => local.function_names[function][name]
       })
     }
   }

@@ -50,8 +50,8 @@ output "functions" {
   }
 
   precondition {
-    condition     = length(local.not_names) == 0
-    error_message = "Only names may stand in braces: ${join(", ", local.not_names)}."
+    condition     = length(flatten(values(local.not_names))) == 0
+    error_message = "Unknown names: ${join(", ", flatten(values(local.not_names)))}."
   }
 
   precondition {
