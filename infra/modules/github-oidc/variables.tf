@@ -5,11 +5,11 @@ variable "create_provider" {
 }
 
 variable "repository" {
-  description = "Repository whose workflows take the roles: `owner/name`."
+  description = "Repository whose workflows take the roles, as GitHub's subject names it: `owner/name`, or `owner@id/name@id` where subjects are immutable."
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.repository))
+    condition     = can(regex("^[A-Za-z0-9_.-]+(@[0-9]+)?/[A-Za-z0-9_.-]+(@[0-9]+)?$", var.repository))
     error_message = "A repository is owner/name; a wildcard would let others in."
   }
 }

@@ -37,6 +37,17 @@ run "where_the_account_has_a_provider" {
   }
 }
 
+run "immutable_subjects" {
+  variables {
+    repository = "example@1234/retail-mlops@5678"
+  }
+
+  assert {
+    condition     = strcontains(aws_iam_role.this["GitHubActionsRole"].assume_role_policy, "repo:example@1234/retail-mlops@5678:environment:prod")
+    error_message = "As GitHub's token names the repository."
+  }
+}
+
 run "every_repository_of_an_owner_is_refused" {
   command = plan
 
