@@ -10,11 +10,10 @@ resource "aws_iam_role" "api" {
       Action    = ["sts:AssumeRole", "sts:TagSession"]
       Condition = {
         StringEquals = {
-          "aws:SourceAccount"                         = local.account
+          "aws:RequestTag/eks-cluster-arn"            = "arn:aws:eks:${local.region}:${local.account}:cluster/${var.cluster_name}"
           "aws:RequestTag/kubernetes-namespace"       = var.api.namespace
           "aws:RequestTag/kubernetes-service-account" = var.api.service_account
         }
-        ArnEquals = { "aws:SourceArn" = "arn:aws:eks:${local.region}:${local.account}:cluster/${var.cluster_name}" }
       }
     }]
   })

@@ -5,6 +5,7 @@ data "aws_region" "current" {}
 locals {
   account = data.aws_caller_identity.current.account_id
   region  = data.aws_region.current.region
+  buses   = var.event_bus_arn == null ? [] : [var.event_bus_arn]
 
   descriptions = {
     eks        = "Secrets of the cluster"
@@ -38,6 +39,7 @@ locals {
       Resource  = "*"
       Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:${local.region}:${local.account}:log-group:*" } }
     }]
+    # Pinned by what is encrypted, which each call tells: EventBridge's calls for a queue name no source.
     messages = concat(
       [{
         # Rules send to encrypted queues; so they carry S3's events, too.
@@ -46,28 +48,31 @@ locals {
         Principal = { Service = "events.amazonaws.com" }
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = "*"
-        Condition = {
-          StringEquals = { "aws:SourceAccount" = local.account }
-          ArnLike      = { "aws:SourceArn" = "arn:aws:events:${local.region}:${local.account}:rule/*" }
-        }
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:sqs:arn" = "arn:aws:sqs:${local.region}:${local.account}:*" } }
         }, {
         Sid       = "AlarmsToTopic"
         Effect    = "Allow"
         Principal = { Service = "cloudwatch.amazonaws.com" }
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = "*"
-        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:sns:topicArn" = "arn:aws:sns:${local.region}:${local.account}:*" } }
       }],
-      [for bus in var.event_bus_arn == null ? [] : [var.event_bus_arn] : {
-        Sid       = "Bus"
+      [for bus in local.buses : {
+        # The archive's calls name the bus as well.
+        Sid       = "BusAndArchive"
         Effect    = "Allow"
         Principal = { Service = "events.amazonaws.com" }
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
         Resource  = "*"
-        Condition = {
-          StringEquals = { "aws:SourceAccount" = local.account }
-          ArnLike      = { "aws:SourceArn" = [bus, "arn:aws:events:${local.region}:${local.account}:archive/*"] }
-        }
+        Condition = { StringEquals = { "kms:EncryptionContext:aws:events:event-bus:arn" = bus } }
+      }],
+      [for bus in local.buses : {
+        # Looking at a key is about nothing that is encrypted.
+        Sid       = "BusLooksAtKey"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = ["kms:DescribeKey"]
+        Resource  = "*"
       }],
     )
     cloudtrail = [{
