@@ -79,9 +79,15 @@ locals {
       Sid       = "Trail"
       Effect    = "Allow"
       Principal = { Service = "cloudtrail.amazonaws.com" }
-      Action    = ["kms:GenerateDataKey", "kms:DescribeKey", "kms:Decrypt"]
+      Action    = ["kms:GenerateDataKey"]
       Resource  = "*"
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      Condition = { StringLike = { "kms:EncryptionContext:aws:cloudtrail:arn" = "arn:aws:cloudtrail:*:${local.account}:trail/*" } }
+      }, {
+      Sid       = "TrailLooksAtKey"
+      Effect    = "Allow"
+      Principal = { Service = "cloudtrail.amazonaws.com" }
+      Action    = ["kms:DescribeKey"]
+      Resource  = "*"
       }, {
       Sid       = "LogGroups"
       Effect    = "Allow"
