@@ -85,3 +85,12 @@ bench-model: prerequisites ## Our learner beside scikit-learn's and LightGBM's (
 bench-dataset: prerequisites ## The data contract beside pandas and Polars (DATA=file.csv)
 	@test -n "$(DATA)" || { echo "say which sales to check: make bench-dataset DATA=sales.csv" >&2; exit 2; }
 	shared/dataset/bench/run.sh "$(DATA)"
+
+.PHONY: infra-check
+infra-check: ## Terraform, as far as it can be checked without a cloud; says what it leaves out (ACCEPT=1 takes the plan over)
+	PYTHON=$(PYTHON) ACCEPT=$(ACCEPT) infra/check/run
+
+.PHONY: infra-docs
+infra-docs: ## Write what each Terraform module takes and gives into its README
+	@[ -x .infra-check/v/bin/python ] || { echo "first: make infra-check, which installs the tools" >&2; exit 2; }
+	.infra-check/v/bin/python infra/check/docs.py

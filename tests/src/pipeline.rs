@@ -418,7 +418,6 @@ fn filled(text: &str) -> String {
         .replace("${infer_repository}", "retail-forecast-infer")
         .replace("${endpoint_name}", "retail-forecast-dev")
         .replace("${namespace}", "retail-forecast-dev")
-        .replace("${deployment_strategy}", "rolling")
         .replace("${account}", ACCOUNT)
         .replace("${region}", REGION);
     // What is left names places that the world in memory doesn't have.

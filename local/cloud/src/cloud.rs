@@ -116,6 +116,7 @@ impl Cloud {
             account: options.account.clone(),
         };
         let mut settings = Settings::read(&options.project_root)?;
+        settings.set_environment(&options.environment)?;
         settings.set(&options.overrides)?;
         let program = emulator::program(&options.project_root);
         fs::create_dir_all(&options.state_dir)?;

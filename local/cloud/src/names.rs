@@ -20,7 +20,7 @@ pub struct Place {
 /// The names that mean the same for each function. The others are a function's own: `function` is
 /// what the project calls it (`notify`; deployed it is `retail-forecast-{environment}-notify`), and
 /// `queue_url`, `queue_arn`, `dlq_url`, `dlq_arn` are its queue's and its dead-letter queue's.
-pub const SHARED: [&str; 18] = [
+pub const SHARED: [&str; 20] = [
     "environment",
     "region",
     "account",
@@ -38,7 +38,9 @@ pub const SHARED: [&str; 18] = [
     "namespace",
     "endpoint_name",
     "service_url",
-    "deployment_strategy",
+    "data_key_arn",
+    "messages_key_arn",
+    "frozen",
 ];
 
 impl Place {
@@ -146,7 +148,11 @@ impl Place {
             self.namespace(),
             format!("retail-forecast-{}", self.environment),
             service_url.to_owned(),
-            "rolling".to_owned(),
+            // Nothing is encrypted by a key here; policies name one all the same.
+            self.arn("kms", "key/data"),
+            self.arn("kms", "key/messages"),
+            // Why nothing may be deployed now: nothing stands against it here.
+            String::new(),
         ];
         Names(SHARED.into_iter().zip(values).collect())
     }
@@ -249,7 +255,8 @@ mod tests {
 
     #[test]
     fn each_shared_name_has_a_value_and_a_dollar_alone_means_itself() {
-        for name in SHARED {
+        // `frozen` is a reason, and there is none.
+        for name in SHARED.into_iter().filter(|name| *name != "frozen") {
             assert_ne!(
                 names().fill_text(&format!("${{{name}}}")),
                 Ok(String::new())

@@ -73,6 +73,9 @@ pub struct FunctionsFile {
     pub defaults: Limits,
     /// The functions, by name: crate, function, policy, pattern and Terraform key are called the same.
     pub functions: BTreeMap<String, Overrides>,
+    /// Variables that an environment sets otherwise: environment, function, variable.
+    #[serde(default)]
+    pub environments: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
 }
 
 /// How a function runs and how its queue feeds it.
@@ -93,6 +96,15 @@ pub struct Limits {
     pub max_receive_count: u32,
     /// Most invocations at once: the mapping's maximum concurrency, 2 to 1000.
     pub concurrency: u32,
+    /// AWS only: whether it runs in the cluster's network.
+    #[serde(default)]
+    pub vpc: bool,
+    /// AWS only: size of `/tmp`, MB.
+    #[serde(default)]
+    pub ephemeral_storage_mb: u32,
+    /// AWS only: the age of the oldest message above which people are told, seconds.
+    #[serde(default)]
+    pub oldest_message_s: u32,
     /// Environment variables.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
@@ -108,6 +120,9 @@ pub struct Overrides {
     batching_window_s: Option<u32>,
     max_receive_count: Option<u32>,
     concurrency: Option<u32>,
+    vpc: Option<bool>,
+    ephemeral_storage_mb: Option<u32>,
+    oldest_message_s: Option<u32>,
     environment: BTreeMap<String, String>,
 }
 
@@ -122,6 +137,11 @@ impl Overrides {
             batching_window_s: self.batching_window_s.unwrap_or(defaults.batching_window_s),
             max_receive_count: self.max_receive_count.unwrap_or(defaults.max_receive_count),
             concurrency: self.concurrency.unwrap_or(defaults.concurrency),
+            vpc: self.vpc.unwrap_or(defaults.vpc),
+            ephemeral_storage_mb: self
+                .ephemeral_storage_mb
+                .unwrap_or(defaults.ephemeral_storage_mb),
+            oldest_message_s: self.oldest_message_s.unwrap_or(defaults.oldest_message_s),
             environment,
         }
     }
@@ -193,6 +213,7 @@ pub struct Settings {
     root: PathBuf,
     defaults: Limits,
     functions: BTreeMap<String, Overrides>,
+    environments: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
 }
 
 impl Settings {
@@ -205,7 +226,14 @@ impl Settings {
             root: root.to_owned(),
             defaults: file.defaults,
             functions: file.functions,
+            environments: file.environments,
         })
+    }
+
+    /// Sets what the file says of an environment.
+    pub fn set_environment(&mut self, environment: &str) -> Result<(), SettingsError> {
+        let own = self.environments.get(environment).cloned();
+        self.set(&own.unwrap_or_default())
     }
 
     /// Sets variables of functions otherwise than the file does. A function or a variable that the

@@ -1,0 +1,40 @@
+# What an account has once, however many environments it holds: repositories of images, the trail, and the
+# identity provider for GitHub.
+locals {
+  tags = merge(var.tags, { Project = "RetailForecast", ManagedBy = "Terraform" })
+}
+
+module "kms" {
+  source = "../modules/kms"
+
+  name = "retail-mlops"
+  keys = ["cloudtrail", "ecr"]
+  tags = local.tags
+}
+
+module "ecr" {
+  source = "../modules/ecr"
+
+  kms_key_arn         = module.kms.key_arns.ecr
+  replication_regions = var.image_replication_regions
+  tags                = local.tags
+}
+
+module "cloudtrail" {
+  source = "../modules/cloudtrail"
+
+  bucket_name = "retail-mlops-trail-${var.account_id}-${var.region}"
+  kms_key_arn = module.kms.key_arns.cloudtrail
+  # The buckets of all environments of the account begin so.
+  data_event_arn_prefixes = ["arn:aws:s3:::retail-mlops-data-${var.account_id}-${var.region}"]
+  insights                = var.cloudtrail_insights
+  tags                    = local.tags
+}
+
+module "github_oidc" {
+  source   = "../modules/github-oidc"
+  for_each = var.github_repository == null ? toset([]) : toset(["github"])
+
+  repository = var.github_repository
+  tags       = local.tags
+}

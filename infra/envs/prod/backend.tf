@@ -1,0 +1,8 @@
+# The bucket and its region are the account's: `make init` gives them by -backend-config.
+terraform {
+  backend "s3" {
+    key          = "prod/terraform.tfstate"
+    encrypt      = true
+    use_lockfile = true
+  }
+}

@@ -1,0 +1,35 @@
+# Like prod, but for what only a failing zone would show. Environments differ in these values only.
+module "system" {
+  source = "../../modules/system"
+
+  environment            = "staging"
+  cidr                   = "10.1.0.0/16"
+  nat_gateways           = "one"
+  interface_endpoints    = []
+  node_groups            = { general = {} }
+  log_retention_days     = 90
+  archive_retention_days = 90
+
+  record_retention_days = {
+    checks        = 90
+    datasets      = 365
+    decisions     = 400
+    notifications = 90
+    predictions   = 30
+  }
+
+  packages              = var.packages == null ? { folder = "${path.root}/../../../target/lambda" } : var.packages
+  architecture          = var.architecture
+  shared_account        = var.shared_account
+  cluster_admin_arns    = var.cluster_admin_arns
+  cluster_access_cidrs  = var.cluster_access_cidrs
+  alert_email_addresses = var.alert_email_addresses
+  alert_slack           = var.alert_slack
+  github_repository     = var.github_repository
+  jenkins               = var.jenkins
+  service_url           = var.service_url
+  frozen                = var.frozen
+  function_variables    = var.function_variables
+  reserve_concurrency   = var.reserve_concurrency
+  tags                  = var.tags
+}

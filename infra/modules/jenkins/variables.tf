@@ -1,0 +1,80 @@
+variable "name" {
+  description = "What the server is called."
+  type        = string
+  default     = "retail-forecast-jenkins"
+}
+
+variable "role_name" {
+  description = "Role of the server."
+  type        = string
+  default     = "RetailForecastCICDRole"
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9+=,.@_-]{1,64}$", var.role_name))
+    error_message = "A role's name has up to 64 letters, digits and +=,.@_-."
+  }
+}
+
+variable "policy" {
+  description = "What pipelines may do (JSON)."
+  type        = string
+}
+
+variable "instance_type" {
+  description = "Type of the server."
+  type        = string
+  default     = "t3.medium"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9]+$", var.instance_type))
+    error_message = "An instance type looks like t3.medium."
+  }
+}
+
+variable "vpc_id" {
+  description = "Network of the server."
+  type        = string
+}
+
+variable "subnet_id" {
+  description = "Private subnet of the server."
+  type        = string
+}
+
+variable "network_cidr" {
+  description = "Addresses of the network, where the forecasting API answers."
+  type        = string
+
+  validation {
+    condition     = can(cidrnetmask(var.network_cidr)) && !endswith(var.network_cidr, "/0")
+    error_message = "The network is an IPv4 range, and not the whole Internet."
+  }
+}
+
+variable "allowed_cidrs" {
+  description = "Private addresses that may open Jenkins' page. Empty: only through a session of the Systems Manager."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for cidr in var.allowed_cidrs : can(cidrnetmask(cidr)) && can(regex("^(10\\.|172\\.(1[6-9]|2[0-9]|3[01])\\.|192\\.168\\.)", cidr))])
+    error_message = "Each is an IPv4 range of private addresses."
+  }
+}
+
+variable "disk_gb" {
+  description = "Size of the disk."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.disk_gb >= 30
+    error_message = "Images and caches need 30 GB at least."
+  }
+}
+
+variable "tags" {
+  description = "Tags of all parts."
+  type        = map(string)
+  default     = {}
+}
