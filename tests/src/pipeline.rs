@@ -55,6 +55,7 @@ struct Configs {
     deploy: deploy_release::Config,
     verify: verify_release::Config,
     roll_back: roll_back::Config,
+    diagnose: diagnose_release::Config,
     check: check_model::Config,
     notify: notify::Config,
 }
@@ -78,6 +79,7 @@ impl Pipeline {
             deploy: deploy_release::Config::read(&settings("deploy-release")).unwrap(),
             verify: verify_release::Config::read(&settings("verify-release")).unwrap(),
             roll_back: roll_back::Config::read(&settings("roll-back")).unwrap(),
+            diagnose: diagnose_release::Config::read(&settings("diagnose-release")).unwrap(),
             check: check_model::Config::read(&settings("check-model")).unwrap(),
             notify: notify::Config::read(&settings("notify")).unwrap(),
         };
@@ -92,6 +94,16 @@ impl Pipeline {
             disorder: None,
             crashes: VecDeque::new(),
         }
+    }
+
+    /// Gives `deploy-release` another setting.
+    ///
+    /// # Panics
+    /// When it isn't one that the function can read.
+    #[allow(clippy::unwrap_used)]
+    pub fn set_for_deployments(&mut self, variable: &str, value: &str) {
+        let changed = settings_with("deploy-release", &[(variable, value)]);
+        self.config.deploy = deploy_release::Config::read(&changed).unwrap();
     }
 
     /// From now on messages come late, in any order, more than once, and processes die.
@@ -310,6 +322,19 @@ impl Pipeline {
                     received,
                 )))
             }
+            "diagnose-release" => {
+                let ports = diagnose_release::Ports {
+                    store: world,
+                    sagemaker: world,
+                    bus: world,
+                    clock: world,
+                };
+                shown(ready(diagnose_release::handle(
+                    &config.diagnose,
+                    &ports,
+                    received,
+                )))
+            }
             "check-model" => {
                 let ports = check_model::Ports {
                     store: world,
@@ -365,8 +390,13 @@ fn ready<F: Future>(future: F) -> F::Output {
 }
 
 /// A function's variables in `infra/functions.json`, with the names that its values may use.
-#[allow(clippy::unwrap_used)]
 fn settings(function: &str) -> Settings {
+    settings_with(function, &[])
+}
+
+/// The same with some of them changed.
+#[allow(clippy::unwrap_used)]
+fn settings_with(function: &str, changed: &[(&str, &str)]) -> Settings {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/functions.json");
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let variables = |value: &Value| {
@@ -382,7 +412,12 @@ fn settings(function: &str) -> Settings {
     Settings::new(
         variables(&file["defaults"])
             .into_iter()
-            .chain(variables(&file["functions"][function])),
+            .chain(variables(&file["functions"][function]))
+            .chain(
+                changed
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            ),
     )
 }
 
