@@ -7,7 +7,7 @@ use domain::evaluation::GoldenRow;
 use crate::decide::Outcome;
 
 /// Header-less `row_id,store,item,date`.
-pub fn features(golden: &[GoldenRow]) -> String {
+pub(crate) fn features(golden: &[GoldenRow]) -> String {
     let mut text = String::new();
     for (id, row) in golden.iter().enumerate() {
         // Writing to a `String` can't fail.
@@ -17,7 +17,7 @@ pub fn features(golden: &[GoldenRow]) -> String {
 }
 
 /// Whether the lines `row_id,prediction` say what the judged model said, each row once and in order.
-pub fn compare(golden: &[GoldenRow], predicted: &[u8], tolerance: f64) -> Outcome {
+pub(crate) fn compare(golden: &[GoldenRow], predicted: &[u8], tolerance: f64) -> Outcome {
     let fails = |reason: String| Outcome::Fails { reason };
     let mut largest = 0.0_f64;
     let mut answered = 0;
