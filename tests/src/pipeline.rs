@@ -63,6 +63,9 @@ struct Configs {
 /// How often a message may come back before the story is stuck.
 const MOST_RECEIVES: u32 = 200;
 
+/// Services go a step at least this often: a rollout doesn't stand still because a message is late.
+const SERVICES_MOVE: Duration = Duration::from_secs(10);
+
 impl Pipeline {
     /// All functions on a world, with the settings of the project.
     ///
@@ -173,11 +176,12 @@ impl Pipeline {
         visible.get(pick).copied()
     }
 
-    /// Lets time pass until the next hidden message is visible; false when none is.
+    /// Lets time pass towards the next hidden message, but services move on meanwhile; false when none is.
     fn wake(&mut self) -> bool {
         let Some(shortest) = self.queue.iter().map(|message| message.hidden).min() else {
             return false;
         };
+        let shortest = shortest.min(SERVICES_MOVE);
         self.world.advance(shortest);
         for message in &mut self.queue {
             message.hidden = message.hidden.saturating_sub(shortest);
