@@ -527,3 +527,30 @@ fn a_combination_and_its_guilty_part_go_live_again_only_when_both_are_lifted() {
     serves(&pipeline, &b);
     assert!(quarantined(&pipeline).is_empty());
 }
+
+#[test]
+fn a_part_found_guilty_while_it_was_being_deployed_never_becomes_known_good() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    let image = scene::image(&pipeline);
+    let (repository, _) = image.split_once('@').unwrap();
+    let digest = domain::names::digest(&["retail-forecast-infer", "latest-dev", "build-2"]);
+    let identity = format!("{repository}@sha256:{digest}");
+    let bad = identity.clone();
+    // `deploy-release` has read the list, and moves the pointer next.
+    pipeline
+        .world
+        .interleave("swap s3://retail-mlops-artifacts-000000000000-ap-southeast-1/environments/dev/pointer.json", move |world| {
+            let entry = json!({"part": "image", "identity": bad, "release": "release-b", "reason": "found guilty", "since": "2024-03-04T02:00:00Z", "lifted": null});
+            let at = Artifacts::new(ARTIFACTS_BUCKET).quarantine("dev");
+            world.write(&at, json!({"schema": 1, "entries": [entry]}).to_string());
+        });
+    scene::push_another_image(&mut pipeline, "build-2");
+    serves(&pipeline, &a);
+    let body = notice(&pipeline, "Failure");
+    assert!(
+        body.contains("failed at quarantine") && body.contains(&identity),
+        "{body}"
+    );
+    assert_eq!(told(&pipeline, "Success"), 1, "only A was ever a success");
+}

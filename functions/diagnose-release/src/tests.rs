@@ -212,7 +212,7 @@ fn the_part_that_fails_in_the_good_release_is_guilty() {
     };
     let all: Spoil = |world| world.distort(|_, _| true, 1.5);
     let none: Spoil = |_| ();
-    let cases: [((u32, u32, &str), Spoil, Vec<Part>, usize); 9] = [
+    let cases = [
         ((2, 2, "1"), image, vec![Part::Image], 4),
         ((2, 2, "1"), model, vec![Part::Model], 4),
         ((1, 2, "2"), image, vec![Part::Image], 4),

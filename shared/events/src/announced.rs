@@ -207,7 +207,7 @@ pub struct ReleaseVerified {
 pub struct ReleaseFailed {
     /// Id of the release.
     pub release: String,
-    /// `rollout`, `endpoint`, `health`, `predict` or `golden-rows`.
+    /// `rollout`, `endpoint`, `health`, `predict`, `golden-rows` or `quarantine`.
     pub stage: String,
     /// Why, in words and numbers.
     pub reason: String,
