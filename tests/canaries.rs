@@ -24,7 +24,7 @@ const WELL: Answers = Answers {
 /// Release A is live; from now on releases are tried out first.
 fn live() -> (Pipeline, String) {
     let mut pipeline = scene::live();
-    pipeline.with_canaries();
+    pipeline.set_for_deployments("STRATEGY", "canary");
     let a = scene::target(&pipeline).release;
     (pipeline, a)
 }
@@ -117,7 +117,7 @@ fn a_canary_that_does_no_worse_is_rolled_out_and_its_pods_go() {
 #[test]
 fn the_first_release_has_nothing_to_be_compared_with() {
     let mut pipeline = scene::stage();
-    pipeline.with_canaries();
+    pipeline.set_for_deployments("STRATEGY", "canary");
     scene::push_image(&mut pipeline);
     scene::train_on(&mut pipeline, 500);
     assert!(announced(&pipeline, "CanaryStarted").is_empty());

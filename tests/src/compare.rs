@@ -9,6 +9,7 @@ pub fn normal(world: &Value) -> Value {
         Value::Object(fields) => {
             let left_out = [
                 "since",
+                "at",
                 "caused_at",
                 "judged_at",
                 "promoted_at",

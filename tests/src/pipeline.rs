@@ -56,14 +56,16 @@ struct Configs {
     canary: judge_canary::Config,
     verify: verify_release::Config,
     roll_back: roll_back::Config,
+    diagnose: diagnose_release::Config,
     check: check_model::Config,
     notify: notify::Config,
 }
 
-/// Steps in which every service comes to rest that says nothing: a rollout takes two.
-const STEPS: usize = 3;
 /// How often a message may come back before the story is stuck.
 const MOST_RECEIVES: u32 = 200;
+
+/// Services go a step at least this often: a rollout doesn't stand still because a message is late.
+const SERVICES_MOVE: Duration = Duration::from_secs(10);
 
 impl Pipeline {
     /// All functions on a world, with the settings of the project.
@@ -82,6 +84,7 @@ impl Pipeline {
             canary: judge_canary::Config::read(&settings("judge-canary")).unwrap(),
             verify: verify_release::Config::read(&settings("verify-release")).unwrap(),
             roll_back: roll_back::Config::read(&settings("roll-back")).unwrap(),
+            diagnose: diagnose_release::Config::read(&settings("diagnose-release")).unwrap(),
             check: check_model::Config::read(&settings("check-model")).unwrap(),
             notify: notify::Config::read(&settings("notify")).unwrap(),
         };
@@ -98,9 +101,14 @@ impl Pipeline {
         }
     }
 
-    /// Releases are tried out on a share of the pods from now on, as the strategy `canary` has it.
-    pub fn with_canaries(&mut self) {
-        self.config.deploy.canary_share_percent = Some(20);
+    /// Gives `deploy-release` another setting.
+    ///
+    /// # Panics
+    /// When it isn't one that the function can read.
+    #[allow(clippy::unwrap_used)]
+    pub fn set_for_deployments(&mut self, variable: &str, value: &str) {
+        let changed = settings_with("deploy-release", &[(variable, value)]);
+        self.config.deploy = deploy_release::Config::read(&changed).unwrap();
     }
 
     /// From now on messages come late, in any order, more than once, and processes die.
@@ -140,12 +148,12 @@ impl Pipeline {
     pub fn settle(&mut self) {
         loop {
             self.work();
-            let mut events = (0..STEPS).map(|_| self.world.run_services());
-            let events = events.find(|events| !events.is_empty());
-            for event in events.iter().flatten() {
+            let events = self.world.run_services();
+            let quiet = events.is_empty();
+            for event in &events {
                 self.deliver(event);
             }
-            if events.is_none() && !self.wake() {
+            if quiet && !self.wake() {
                 return;
             }
         }
@@ -170,11 +178,12 @@ impl Pipeline {
         visible.get(pick).copied()
     }
 
-    /// Lets time pass until the next hidden message is visible; false when none is.
+    /// Lets time pass towards the next hidden message, but services move on meanwhile; false when none is.
     fn wake(&mut self) -> bool {
         let Some(shortest) = self.queue.iter().map(|message| message.hidden).min() else {
             return false;
         };
+        let shortest = shortest.min(SERVICES_MOVE);
         self.world.advance(shortest);
         for message in &mut self.queue {
             message.hidden = message.hidden.saturating_sub(shortest);
@@ -333,6 +342,19 @@ impl Pipeline {
                     received,
                 )))
             }
+            "diagnose-release" => {
+                let ports = diagnose_release::Ports {
+                    store: world,
+                    sagemaker: world,
+                    bus: world,
+                    clock: world,
+                };
+                shown(ready(diagnose_release::handle(
+                    &config.diagnose,
+                    &ports,
+                    received,
+                )))
+            }
             "check-model" => {
                 let ports = check_model::Ports {
                     store: world,
@@ -388,8 +410,13 @@ fn ready<F: Future>(future: F) -> F::Output {
 }
 
 /// A function's variables in `infra/functions.json`, with the names that its values may use.
-#[allow(clippy::unwrap_used)]
 fn settings(function: &str) -> Settings {
+    settings_with(function, &[])
+}
+
+/// The same with some of them changed.
+#[allow(clippy::unwrap_used)]
+fn settings_with(function: &str, changed: &[(&str, &str)]) -> Settings {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/functions.json");
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let variables = |value: &Value| {
@@ -405,7 +432,12 @@ fn settings(function: &str) -> Settings {
     Settings::new(
         variables(&file["defaults"])
             .into_iter()
-            .chain(variables(&file["functions"][function])),
+            .chain(variables(&file["functions"][function]))
+            .chain(
+                changed
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            ),
     )
 }
 

@@ -141,6 +141,89 @@ pub fn push_another_image(pipeline: &mut Pipeline, build: &str) {
     pipeline.settle();
 }
 
+/// Another image while another setting waits for its first release; every image but the live one makes of a
+/// prediction what `factor` says.
+pub fn push_another_image_and_setting(pipeline: &mut Pipeline, factor: f64) {
+    let live = image(pipeline);
+    pipeline
+        .world
+        .distort(move |image, _| image != live, factor);
+    pipeline.set_for_deployments("API_ENVIRONMENT", r#"{"DRAIN_S": "2"}"#);
+    push_another_image(pipeline, "build-2");
+}
+
+/// The image of the Deployment.
+pub fn image(pipeline: &Pipeline) -> String {
+    let world = pipeline.world.snapshot();
+    let image = &world.as_json()["deployment"]["image"];
+    image.as_str().unwrap_or_default().to_owned()
+}
+
+/// Releases whose verification made them known good, in this order, and then an alarm: the first model and
+/// image; a second model; a second image; a third model; the second model again, which goes wrong. What is
+/// live in the end is the third model in the second image, and the release before it has the second model,
+/// which is quarantined: a way back leads to the very first release, with another model and another image.
+pub fn skip_a_quarantined_refuge(pipeline: &mut Pipeline) {
+    push_image(pipeline);
+    train_on(pipeline, 500);
+    train_on(pipeline, 560);
+    push_another_image(pipeline, "build-2");
+    train_on(pipeline, 590);
+    let second = pipeline.world.packages()[1].arn.clone();
+    approve(pipeline, &second);
+    let release = target(pipeline).release;
+    let alarm = alarm(pipeline, "Error-Rate", &release);
+    pipeline.deliver(&alarm);
+    pipeline.settle();
+}
+
+/// Somebody approves a model package, once more.
+pub fn approve(pipeline: &mut Pipeline, arn: &str) {
+    let approved = pipeline.world.approve(arn);
+    if let Ok(event) = &approved {
+        pipeline.deliver(event);
+    }
+    pipeline.settle();
+}
+
+/// The last scan's event is delivered once more.
+pub fn scan_again(pipeline: &mut Pipeline) {
+    let mut delivered = pipeline.delivered.iter().rev();
+    let scan = delivered.find(|event| event["detail-type"] == "ECR Image Scan");
+    if let Some(event) = scan.cloned() {
+        pipeline.deliver(&event);
+    }
+    pipeline.settle();
+}
+
+/// What is quarantined, in the order of the list: parts and what names them.
+pub fn quarantined(pipeline: &Pipeline) -> Vec<(String, String)> {
+    let at = Artifacts::new(ARTIFACTS_BUCKET).quarantine("dev");
+    let list = pipeline.world.read_json(&at).unwrap_or_default();
+    let entries = list["entries"].as_array().cloned().unwrap_or_default();
+    let held = entries.iter().filter(|entry| entry["lifted"].is_null());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    held.map(|entry| (text(&entry["part"]), text(&entry["identity"])))
+        .collect()
+}
+
+/// A person lets go all that is quarantined.
+pub fn lift_all(pipeline: &mut Pipeline) {
+    for (_, identity) in quarantined(pipeline) {
+        let detail = serde_json::json!({
+            "identity": identity,
+            "by": "ann",
+            "reason": "the database was down",
+            "id": "00000000000c",
+        });
+        let event = pipeline
+            .world
+            .envelope("retail-forecast", "LiftRequested", &[], &detail);
+        pipeline.deliver(&event);
+    }
+    pipeline.settle();
+}
+
 /// CloudWatch's event of an alarm that watches a release's metric, in the state ALARM.
 pub fn alarm(pipeline: &Pipeline, name: &str, release: &str) -> Value {
     let detail = serde_json::json!({

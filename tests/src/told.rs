@@ -74,7 +74,7 @@ pub enum What {
 }
 
 /// The stories.
-pub const STORIES: [Story; 14] = [
+pub const STORIES: [Story; 19] = [
     Story {
         name: "a first upload",
         what: What::All,
@@ -234,12 +234,84 @@ pub const STORIES: [Story; 14] = [
         },
     },
     Story {
+        name: "another image with another setting, one of them bad",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+        tell: |pipeline| scene::push_another_image_and_setting(pipeline, 1.5),
+    },
+    Story {
+        name: "an alarm after another image and setting, both innocent",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::push_another_image_and_setting(pipeline, 1.0);
+        },
+        tell: |pipeline| {
+            let release = scene::target(pipeline).release;
+            let alarm = scene::alarm(pipeline, "Latency", &release);
+            pipeline.deliver(&alarm);
+            pipeline.settle();
+        },
+    },
+    Story {
+        name: "an alarm after another model and image, the model bad",
+        what: What::All,
+        before: |pipeline| {
+            scene::skip_a_quarantined_refuge(pipeline);
+            let third = pipeline.world.packages()[2].model_uri.clone();
+            pipeline
+                .world
+                .predict_with(move |uri| uri == third, |_| 0.0);
+        },
+        tell: |pipeline| {
+            let release = scene::target(pipeline).release;
+            let alarm = scene::alarm(pipeline, "Error-Rate", &release);
+            pipeline.deliver(&alarm);
+            pipeline.settle();
+        },
+    },
+    Story {
+        name: "a lift, and what was lifted goes live",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::push_another_image(pipeline, "build-2");
+            let release = scene::target(pipeline).release;
+            let alarm = scene::alarm(pipeline, "Error-Rate", &release);
+            pipeline.deliver(&alarm);
+            pipeline.settle();
+        },
+        tell: |pipeline| {
+            scene::lift_all(pipeline);
+            scene::scan_again(pipeline);
+        },
+    },
+    Story {
+        name: "a lift of a combination and of the part that was found guilty",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::push_another_image_and_setting(pipeline, 1.5);
+            pipeline.world.distort(|_, _| true, 1.0);
+        },
+        tell: |pipeline| {
+            scene::lift_all(pipeline);
+            scene::scan_again(pipeline);
+        },
+    },
+    Story {
         name: "a canary that passes",
         what: What::All,
         before: |pipeline| {
             scene::push_image(pipeline);
             scene::train_on(pipeline, 500);
-            pipeline.with_canaries();
+            pipeline.set_for_deployments("STRATEGY", "canary");
         },
         tell: |pipeline| scene::push_another_image(pipeline, "build-2"),
     },
@@ -249,7 +321,7 @@ pub const STORIES: [Story; 14] = [
         before: |pipeline| {
             scene::push_image(pipeline);
             scene::train_on(pipeline, 500);
-            pipeline.with_canaries();
+            pipeline.set_for_deployments("STRATEGY", "canary");
             let live = scene::target(pipeline).release;
             pipeline.world.measure(move |release| {
                 Some(Answers {

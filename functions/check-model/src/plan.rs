@@ -58,9 +58,10 @@ impl CheckPlan {
         let image = manifest.image.reference()?;
         Ok(TransformSpec {
             name: self.job.clone(),
-            model_name: names::model_name(&manifest.model.uri, &image),
+            model_name: names::model_name(&manifest.model.uri, &image, &BTreeMap::new()),
             image,
             model_uri: manifest.model.uri.clone(),
+            environment: BTreeMap::new(),
             role_arn: config.role_arn.clone(),
             input: artifacts.features(&self.dataset).to_string(),
             output: artifacts.predictions(&self.job).to_string(),

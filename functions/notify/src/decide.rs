@@ -183,6 +183,7 @@ fn message(event: &Announced) -> Option<Message> {
         Announced::RollbackStarted(_)
         | Announced::RollbackSucceeded(_)
         | Announced::RollbackGivenUp(_)
+        | Announced::ReleaseDiagnosed(_)
         | Announced::QuarantineLifted(_) => return of_rollback(event),
         Announced::DatasetValidated(_)
         | Announced::CanaryStarted(_)
@@ -200,57 +201,75 @@ fn message(event: &Announced) -> Option<Message> {
 
 /// What people are told of the way back to what is known good.
 fn of_rollback(event: &Announced) -> Option<Message> {
-    let message = match event {
-        Announced::RollbackStarted(event) => Message {
-            result: "Rollback started",
-            about: event.from.clone(),
-            lines: [
-                format!(
-                    "{} goes back to {} (try {}): {}",
-                    event.from, event.release, event.attempt, event.cause
-                ),
-                format!("Quarantined: {}", event.quarantined),
-            ]
-            .into_iter()
-            .chain(event.differences.iter().map(|difference| {
-                format!(
-                    "- {}: {} instead of {}",
-                    difference.what, difference.bad, difference.good
-                )
-            }))
-            .collect(),
-        },
-        Announced::RollbackSucceeded(event) => Message {
-            result: "Rollback",
-            about: event.from.clone(),
-            lines: std::iter::once(format!(
-                "{} serves again instead of {}, {} s after the cause. Quarantined: {}",
-                event.release, event.from, event.seconds, event.quarantined
-            ))
-            .chain(event.checks.iter().map(|check| format!("- {check}")))
-            .collect(),
-        },
-        Announced::RollbackGivenUp(event) => Message {
-            result: "ROLLBACK FAILED - act now",
-            about: event.from.clone(),
-            lines: vec![
-                format!(
-                    "{} should be rolled back ({}) and isn't: {}",
-                    event.from, event.cause, event.reason
-                ),
-                format!("What to do: {}", event.advice),
-            ],
-        },
-        Announced::QuarantineLifted(event) => Message {
-            result: "Quarantine lifted",
-            about: last(&event.identity),
-            lines: vec![format!(
-                "{} may be deployed again: {} answers for it ({})",
-                event.identity, event.by, event.reason
-            )],
-        },
-        _ => return None,
-    };
+    let message =
+        match event {
+            Announced::RollbackStarted(event) => Message {
+                result: "Rollback started",
+                about: event.from.clone(),
+                lines: [
+                    format!(
+                        "{} goes back to {} (try {}): {}",
+                        event.from, event.release, event.attempt, event.cause
+                    ),
+                    format!("Quarantined: {}", event.quarantined),
+                ]
+                .into_iter()
+                .chain(event.differences.iter().map(|difference| {
+                    format!(
+                        "- {}: {} instead of {}",
+                        difference.what, difference.bad, difference.good
+                    )
+                }))
+                .collect(),
+            },
+            Announced::RollbackSucceeded(event) => Message {
+                result: "Rollback",
+                about: event.from.clone(),
+                lines: std::iter::once(format!(
+                    "{} serves again instead of {}, {} s after the cause. Quarantined: {}",
+                    event.release, event.from, event.seconds, event.quarantined
+                ))
+                .chain(event.checks.iter().map(|check| format!("- {check}")))
+                .collect(),
+            },
+            Announced::RollbackGivenUp(event) => Message {
+                result: "ROLLBACK FAILED - act now",
+                about: event.from.clone(),
+                lines: vec![
+                    format!(
+                        "{} should be rolled back ({}) and isn't: {}",
+                        event.from, event.cause, event.reason
+                    ),
+                    format!("What to do: {}", event.advice),
+                ],
+            },
+            Announced::ReleaseDiagnosed(event) => Message {
+                result: if event.guilty.is_empty() {
+                    "Cause unknown"
+                } else {
+                    "Cause found"
+                },
+                about: event.from.clone(),
+                lines: std::iter::once(format!(
+                    "{} against {}: {}",
+                    event.from, event.release, event.reason
+                ))
+                .chain(event.guilty.iter().map(|guilty| {
+                    format!("Quarantined until a person lifts it: {}", guilty.identity)
+                }))
+                .chain(event.trials.iter().map(|trial| format!("- {trial}")))
+                .collect(),
+            },
+            Announced::QuarantineLifted(event) => Message {
+                result: "Quarantine lifted",
+                about: last(&event.identity),
+                lines: vec![format!(
+                    "{} may be deployed again: {} answers for it ({})",
+                    event.identity, event.by, event.reason
+                )],
+            },
+            _ => return None,
+        };
     Some(message)
 }
 
@@ -334,7 +353,29 @@ mod tests {
             reason: "503".into(),
             caused_at: jiff::Timestamp::UNIX_EPOCH,
         });
+        let diagnosed = |guilty: Vec<Guilty>| {
+            Announced::ReleaseDiagnosed(ReleaseDiagnosed {
+                from: "release-b".into(),
+                release: "release-a".into(),
+                caused_at: jiff::Timestamp::UNIX_EPOCH,
+                guilty,
+                reason: "r".into(),
+                trials: vec!["t".into()],
+            })
+        };
+        let image = Guilty {
+            part: domain::quarantine::Part::Image,
+            identity: "i@sha256:00".into(),
+        };
         let cases = [
+            (
+                diagnosed(vec![image]),
+                Some("Retail Forecast Deployment: Cause found (dev, release-b)"),
+            ),
+            (
+                diagnosed(vec![]),
+                Some("Retail Forecast Deployment: Cause unknown (dev, release-b)"),
+            ),
             (
                 judged(Verdict::Fail),
                 Some("Retail Forecast Deployment: Model rejected (dev, build-1)"),

@@ -193,9 +193,10 @@ pub fn transforms(plan: &Plan, config: &Config) -> Vec<TransformSpec> {
     let artifacts = config.artifacts();
     let spec = |contender: &Contender| TransformSpec {
         name: contender.transform_job.clone(),
-        model_name: names::model_name(&contender.model_uri, &plan.image),
+        model_name: names::model_name(&contender.model_uri, &plan.image, &BTreeMap::new()),
         image: plan.image.clone(),
         model_uri: contender.model_uri.clone(),
+        environment: BTreeMap::new(),
         role_arn: config.role_arn.clone(),
         input: artifacts.features(&plan.dataset).to_string(),
         output: artifacts.predictions(&contender.transform_job).to_string(),

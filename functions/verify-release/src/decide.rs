@@ -329,7 +329,7 @@ fn golden_rows(golden: &GoldenRows, answers: &[Answer], tolerance: f64) -> Optio
                 format!("{}: {}", named(row), told(answer)),
             ));
         };
-        let difference = relative_difference(row.prediction, prediction);
+        let difference = row.deviation(prediction);
         if difference.is_nan() || difference > tolerance {
             return Some(Open::hopeless(
                 "golden-rows",
@@ -347,11 +347,6 @@ fn golden_rows(golden: &GoldenRows, answers: &[Answer], tolerance: f64) -> Optio
             format!("{} of {} asked", answers.len(), golden.rows.len()),
         )
     })
-}
-
-/// |a − b| / max(|a|, |b|, 1): relative for sales above one unit, absolute below.
-fn relative_difference(a: f64, b: f64) -> f64 {
-    (a - b).abs() / a.abs().max(b.abs()).max(1.0)
 }
 
 fn named(row: &GoldenRow) -> String {

@@ -16,12 +16,13 @@ use domain::{
     evaluation::GoldenRows,
     layout::Artifacts,
     ports::{Alarms, Api, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
+    quarantine::Quarantine,
     records::{self, Versioned},
     release::{Manifest, Pointer, Target},
     rollout::{Deployment, Rollout},
     settings::Settings,
 };
-use events::{Announced, Event, Received};
+use events::{Announced, Event, Received, announced::ReleaseFailed};
 use serde_json::{Value, json};
 
 use crate::{
@@ -124,6 +125,7 @@ where
     };
     let facts = gather(config, ports, &started).await?;
     let decision = decide(&started, &target, &facts, config);
+    let decision = admit(config, ports.store, &facts.manifest, decision).await?;
     let (next, announced) = match &decision {
         Decision::Verified { verified } => (
             pointer.value.verified(&target.release, facts.now),
@@ -163,6 +165,34 @@ where
     watch(config, ports.alarms, &target.release, before, &decision).await?;
     ports.bus.announce(&announced.announcement()?).await?;
     Ok(Step::Done(decision))
+}
+
+/// Nothing quarantined becomes known good: a part may have been found guilty after `deploy-release` looked.
+async fn admit(
+    config: &Config,
+    store: &impl ObjectStore,
+    manifest: &Manifest,
+    decision: Decision,
+) -> Result<Decision> {
+    let Decision::Verified { verified } = &decision else {
+        return Ok(decision);
+    };
+    let at = config.artifacts().quarantine(&config.environment);
+    let list: Versioned<Quarantine> = records::read_versioned(store, &at).await?;
+    let Some(entry) = list.value.forbids(manifest)? else {
+        return Ok(decision);
+    };
+    Ok(Decision::Failed {
+        failed: ReleaseFailed {
+            release: verified.release.clone(),
+            stage: "quarantine".to_owned(),
+            reason: format!(
+                "{} is quarantined since {}: {}",
+                entry.identity, entry.since, entry.reason
+            ),
+            caused_at: verified.caused_at,
+        },
+    })
 }
 
 /// The owner's alarms watch what is live from now on; a candidate has none any more, and what was live

@@ -100,6 +100,15 @@ pub struct GoldenRow {
     pub prediction: f64,
 }
 
+impl GoldenRow {
+    /// How far another prediction of this row lies from the judged model's:
+    /// |a − b| / max(|a|, |b|, 1), relative for sales above one unit, absolute below.
+    pub fn deviation(&self, prediction: f64) -> f64 {
+        let (a, b) = (self.prediction, prediction);
+        (a - b).abs() / a.abs().max(b.abs()).max(1.0)
+    }
+}
+
 /// Rows that a deployed release must predict as the judged model did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GoldenRows {

@@ -164,6 +164,12 @@ impl Artifacts {
         self.at(format!("checks/{transform_job}.json"))
     }
 
+    /// Golden rows without their predictions, header-less `row_id,store,item,date`, for the transforms of
+    /// a diagnosis: `diagnoses/{digest of the rows}/rows.csv`.
+    pub fn diagnosis_rows(&self, digest: &str) -> Location {
+        self.at(format!("diagnoses/{digest}/rows.csv"))
+    }
+
     /// Why a function did what it did about a subject. Each different decision has a file of its own:
     /// `decisions/{function}/{subject}-{digest of the decision}.json`.
     pub fn decision(&self, function: &str, subject: &str, digest: &str) -> Location {

@@ -88,9 +88,21 @@ pub fn check_job(release: &str, dataset: &str) -> String {
     format!("{PROJECT}-check-{}", short(&digest(&[release, dataset])))
 }
 
-/// Name of a SageMaker model for a model artifact in an image.
-pub fn model_name(model_uri: &str, image: &str) -> String {
-    format!("{PROJECT}-{}", short(&digest(&[model_uri, image])))
+/// Name of the transform job that tries one combination of the parts of two releases; `bad` names the
+/// parts that are of the release that went wrong.
+pub fn diagnosis_job(from: &str, release: &str, bad: &str) -> String {
+    format!(
+        "{PROJECT}-diagnose-{}",
+        short(&digest(&[from, release, bad]))
+    )
+}
+
+/// Name of a SageMaker model for a model artifact in an image, with these variables of the container.
+pub fn model_name(model_uri: &str, image: &str, environment: &BTreeMap<String, String>) -> String {
+    let pairs = environment.iter();
+    let pairs = pairs.flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    let parts: Vec<&str> = [model_uri, image].into_iter().chain(pairs).collect();
+    format!("{PROJECT}-{}", short(&digest(&parts)))
 }
 
 /// Name of the endpoint configuration that serves a model package: the same package with the same
@@ -127,6 +139,19 @@ mod tests {
         assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
         assert_eq!(digest(&["ab", "c"]), digest(&["ab", "c"]));
         assert!(client_token(&["x"]).len() <= 36);
+    }
+
+    #[test]
+    fn a_model_is_its_artifact_its_image_and_its_variables() {
+        let variables = |value: &str| BTreeMap::from([("A".to_owned(), value.to_owned())]);
+        let plain = model_name("s3://a/m", "i", &BTreeMap::new());
+        assert_eq!(
+            plain,
+            format!("{PROJECT}-{}", short(&digest(&["s3://a/m", "i"])))
+        );
+        let one = model_name("s3://a/m", "i", &variables("1"));
+        assert_ne!(plain, one);
+        assert_ne!(one, model_name("s3://a/m", "i", &variables("2")));
     }
 
     #[test]

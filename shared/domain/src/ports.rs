@@ -165,6 +165,8 @@ pub struct TransformSpec {
     pub image: String,
     /// `s3://…/model.tar.gz`.
     pub model_uri: String,
+    /// Variables of the model's container.
+    pub environment: BTreeMap<String, String>,
     /// Execution role.
     pub role_arn: String,
     /// One `text/csv` file, split and assembled by line.

@@ -112,6 +112,18 @@ impl Quarantine {
         Some(longer)
     }
 
+    /// Whether an entry was made for the same part, release and cause, and was lifted since: the word of a
+    /// person counts more than a repeat of what came before it.
+    pub fn let_go(&self, entry: &Entry) -> bool {
+        let same = |other: &&Entry| {
+            other.identity == entry.identity
+                && other.release == entry.release
+                && other.since == entry.since
+        };
+        let latest = self.entries.iter().rev().find(same);
+        latest.is_some_and(|latest| latest.lifted.is_some())
+    }
+
     /// The list after a part was let go; `None` when it isn't held.
     #[must_use]
     pub fn lift(&self, identity: &str, lifted: &Lifted) -> Option<Self> {

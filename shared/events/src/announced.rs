@@ -7,7 +7,7 @@ use domain::{
     evaluation::{Metrics, Verdict},
     names,
     ports::{Announcement, Approval},
-    quarantine::Difference,
+    quarantine::{Difference, Part},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,6 +57,8 @@ pub enum Announced {
     RollbackFailed(RollbackFailed),
     /// There is no way back, or it failed for good: a person has to act.
     RollbackGivenUp(RollbackGivenUp),
+    /// Which part of a release that was rolled back is guilty, or that it can't be told.
+    ReleaseDiagnosed(ReleaseDiagnosed),
     /// A person asks to let a quarantined part go.
     LiftRequested(LiftRequested),
     /// A quarantined part may be deployed again.
@@ -242,7 +244,8 @@ pub const CANARY_NO_DATA: &str = "canary-no-data";
 pub struct ReleaseFailed {
     /// Id of the release.
     pub release: String,
-    /// `canary`, [`CANARY_NO_DATA`], `promotion`, `rollout`, `endpoint`, `health`, `predict` or `golden-rows`.
+    /// `canary`, [`CANARY_NO_DATA`], `promotion`, `rollout`, `endpoint`, `health`, `predict`, `golden-rows` or
+    /// `quarantine`.
     pub stage: String,
     /// Why, in words and numbers.
     pub reason: String,
@@ -361,6 +364,32 @@ pub struct RollbackGivenUp {
     pub advice: String,
 }
 
+/// A part that was found guilty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guilty {
+    /// Which part.
+    pub part: Part,
+    /// What names it: package ARN, image by digest or `configuration-…`.
+    pub identity: String,
+}
+
+/// See [`Announced::ReleaseDiagnosed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseDiagnosed {
+    /// The release that went wrong.
+    pub from: String,
+    /// The release that is gone back to, which it was compared with.
+    pub release: String,
+    /// When the cause of the rollback spoke.
+    pub caused_at: jiff::Timestamp,
+    /// What was found guilty and is quarantined; empty when it can't be told.
+    pub guilty: Vec<Guilty>,
+    /// Why, in words.
+    pub reason: String,
+    /// Each combination that was tried, with figures.
+    pub trials: Vec<String>,
+}
+
 /// See [`Announced::LiftRequested`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiftRequested {
@@ -419,6 +448,7 @@ impl Announced {
                 format!("{} {} {}", event.from, event.caused_at, event.attempt)
             }
             Self::RollbackGivenUp(event) => format!("{} {}", event.from, event.cause),
+            Self::ReleaseDiagnosed(event) => format!("{} {}", event.from, event.caused_at),
             Self::LiftRequested(event) => format!("{} {}", event.identity, event.by),
             Self::QuarantineLifted(event) => format!("{} {}", event.identity, event.at),
         }

@@ -61,18 +61,21 @@ fn silence(trouble: &str) -> Answer {
 struct Pods<'a> {
     state: &'a State,
     variables: &'a BTreeMap<String, String>,
+    image: &'a str,
     fault: Option<ApiFault>,
 }
 
 impl<'a> Pods<'a> {
     fn of(state: &'a State) -> Option<Self> {
-        let variables = &state.api.as_ref()?.serving;
+        let api = state.api.as_ref()?;
+        let variables = &api.serving;
         let release = variables.get("DEPLOYMENT_ID").map_or("", String::as_str);
         let mut broken = state.broken_apis.iter().rev();
         let broken = broken.find(|broken| (broken.matches)(release));
         Some(Self {
             state,
             variables,
+            image: &api.serving_image,
             fault: broken.map(|broken| broken.fault),
         })
     }
@@ -91,6 +94,11 @@ impl<'a> Pods<'a> {
             _ if self.variables.contains_key("MODEL_URI") => None,
             _ => Some(answer(503, json!({ "error": "no model" }))),
         }
+    }
+
+    fn predict(&self, row: &Row) -> f64 {
+        let predictors = &self.state.predictors;
+        predictors.distortion(self.image, self.variables) * predictors.of(self.model_uri())(row)
     }
 
     fn model_uri(&self) -> &str {
@@ -116,7 +124,7 @@ fn predict(pods: &Pods<'_>, request: &Value) -> Answer {
     };
     let prediction = match pods.fault {
         Some(ApiFault::Predicts(wrong)) => wrong,
-        _ => (pods.state.predictors.of(pods.model_uri()))(&row),
+        _ => pods.predict(&row),
     };
     answer(
         200,

@@ -25,6 +25,8 @@ pub(crate) struct Api {
     pub(crate) deployment: Deployment,
     /// Variables of the pods that answer: those of the last rollout that completed.
     pub(crate) serving: BTreeMap<String, String>,
+    /// Their image.
+    pub(crate) serving_image: String,
     /// Variables and annotations that our manager owns, and that go when it leaves them out.
     owned: Owned,
 }
@@ -53,6 +55,7 @@ impl Api {
         Self {
             deployment,
             serving: BTreeMap::new(),
+            serving_image: String::new(),
             owned: Owned::default(),
         }
     }
@@ -145,6 +148,7 @@ fn step(state: &State, api: &mut Api) {
                 now.replicas = now.wanted;
                 now.available = now.wanted;
                 api.serving.clone_from(&now.environment);
+                api.serving_image = now.image.clone().unwrap_or_default();
             }
             Outcome::Fails(_) | Outcome::Stops => now.deadline_exceeded = true,
             Outcome::RunsOn => (),

@@ -1,6 +1,6 @@
 //! What models predict, as functions of the test.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use jiff::civil::Date;
 
@@ -38,18 +38,34 @@ pub fn demand(row: &Row) -> f64 {
 type Predict = Rc<dyn Fn(&Row) -> f64>;
 type Matches = Box<dyn Fn(&str) -> bool>;
 
-/// Predictors by model URI, the newest last.
+type MatchesContainer = Box<dyn Fn(&str, &BTreeMap<String, String>) -> bool>;
+
+/// Predictors by model URI, and what containers make of their predictions; the newest last.
 #[derive(Default)]
-pub(crate) struct Predictors(Vec<(Matches, Predict)>);
+pub(crate) struct Predictors {
+    by_model: Vec<(Matches, Predict)>,
+    distortions: Vec<(MatchesContainer, f64)>,
+}
 
 impl Predictors {
     /// What the model at a URI predicts: 5 % more than [`demand`] unless the test said otherwise.
     pub(crate) fn of(&self, model_uri: &str) -> Predict {
-        let chosen = self.0.iter().rev().find(|(matches, _)| matches(model_uri));
+        let chosen = self
+            .by_model
+            .iter()
+            .rev()
+            .find(|(matches, _)| matches(model_uri));
         chosen.map_or_else(
             || Rc::new(|row: &Row| 1.05 * demand(row)) as Predict,
             |(_, predict)| Rc::clone(predict),
         )
+    }
+
+    /// By what a container with this image and these variables multiplies what its model predicts.
+    pub(crate) fn distortion(&self, image: &str, environment: &BTreeMap<String, String>) -> f64 {
+        let mut chosen = self.distortions.iter().rev();
+        let chosen = chosen.find(|(matches, _)| matches(image, environment));
+        chosen.map_or(1.0, |(_, factor)| *factor)
     }
 }
 
@@ -64,8 +80,20 @@ impl World {
         let mut state = self.state.borrow_mut();
         state
             .predictors
-            .0
+            .by_model
             .push((Box::new(model_uri), Rc::new(predict)));
+    }
+
+    /// Says by what containers that match multiply what their model predicts, in batch and behind the
+    /// API; a newer choice wins. `container` gets the image and the container's variables.
+    pub fn distort(
+        &self,
+        container: impl Fn(&str, &BTreeMap<String, String>) -> bool + 'static,
+        factor: f64,
+    ) {
+        let mut state = self.state.borrow_mut();
+        let distortions = &mut state.predictors.distortions;
+        distortions.push((Box::new(container), factor));
     }
 }
 

@@ -120,7 +120,7 @@ fn snapshot(state: &State) -> Value {
             json!({ "status": job.status, "failure_reason": job.failure_reason, "spec": job.spec })
         }),
         "models": by_name(&state.models, |model| {
-            json!({ "image": model.image, "model_uri": model.model_uri })
+            json!({ "image": model.image, "model_uri": model.model_uri, "environment": model.environment })
         }),
         "groups": state.groups,
         "packages": by_name(packages, |package| {

@@ -17,6 +17,7 @@ use crate::{
 pub(crate) struct SageMakerModel {
     pub(crate) image: String,
     pub(crate) model_uri: String,
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// The world.

@@ -99,6 +99,7 @@ fn predictions(
     let input = input.ok_or_else(|| format!("ClientError: no input at {}", spec.input))?;
     let input = std::str::from_utf8(input).map_err(|error| format!("ClientError: {error}"))?;
     let predict = state.predictors.of(&spec.model_uri);
+    let factor = state.predictors.distortion(&spec.image, &spec.environment);
     let mut text = String::new();
     for line in input.lines() {
         let fields: Vec<&str> = line.split(',').collect();
@@ -112,7 +113,7 @@ fn predictions(
             ));
         };
         // Writing to a `String` can't fail.
-        let _ = writeln!(text, "{id},{}", predict(&row));
+        let _ = writeln!(text, "{id},{}", factor * predict(&row));
     }
     let file = spec.input.rsplit('/').next().unwrap_or_default();
     let uri = format!("{}/{file}.out", spec.output.trim_end_matches('/'));
@@ -126,11 +127,12 @@ impl Transforms for World {
             let model = SageMakerModel {
                 image: spec.image.clone(),
                 model_uri: spec.model_uri.clone(),
+                environment: spec.environment.clone(),
             };
             let known = state.models.get(&spec.model_name);
             if known.is_some_and(|known| *known != model) {
                 return Err(Error::permanent(format!(
-                    "the model {} has another image or artifact",
+                    "the model {} has another image, artifact or environment",
                     spec.model_name
                 )));
             }
@@ -184,6 +186,7 @@ mod tests {
             model_name: "m".to_owned(),
             image: "i".to_owned(),
             model_uri: "s3://a/models/good/model.tar.gz".to_owned(),
+            environment: BTreeMap::new(),
             role_arn: "r".to_owned(),
             input: "s3://a/datasets/0a/features/rows.csv".to_owned(),
             output: "s3://a/predictions/c/".to_owned(),
@@ -212,6 +215,33 @@ mod tests {
         let at = Location::new("a", "predictions/c/rows.csv.out");
         // A Monday, then a Tuesday.
         assert_eq!(world.read(&at).unwrap(), b"0,50\n7,54\n");
+    }
+
+    #[test]
+    fn an_image_or_a_setting_can_spoil_what_a_model_predicts() {
+        for (image, setting, expected) in [("i", "2", 120.0), ("j", "2", 40.0), ("i", "1", 40.0)] {
+            let world = World::new();
+            world.predict_with(|_| true, |_| 40.0);
+            world.distort(
+                |image, environment| image == "i" && environment["A"] == "2",
+                3.0,
+            );
+            world.write(&Location::parse(&spec().model_uri).unwrap(), "model");
+            world.write(
+                &Location::parse(&spec().input).unwrap(),
+                "0,1,2,2024-03-04\n",
+            );
+            let spec = TransformSpec {
+                image: image.to_owned(),
+                environment: BTreeMap::from([("A".to_owned(), setting.to_owned())]),
+                ..spec()
+            };
+            ready(world.ensure_transform(&spec)).unwrap();
+            world.run_services();
+            let at = Location::new("a", "predictions/c/rows.csv.out");
+            let text = String::from_utf8(world.read(&at).unwrap()).unwrap();
+            assert_eq!(text, format!("0,{expected}\n"), "{image} {setting}");
+        }
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub(super) fn transform(side: &str) -> TransformSpec {
         model_name: format!("model-{side}"),
         image: "infer@sha256:0".to_owned(),
         model_uri: uri(side),
+        environment: BTreeMap::new(),
         role_arn: "role".to_owned(),
         input: artifacts.features(DATASET).to_string(),
         output: artifacts.predictions(&format!("{JOB}-{side}")).to_string(),

@@ -19,6 +19,8 @@ pub(super) enum Parts<'a> {
         image: &'a str,
         /// `s3://…/model.tar.gz`.
         model_uri: &'a str,
+        /// Variables of the container.
+        environment: &'a BTreeMap<String, String>,
     },
     /// A version in the model registry.
     Package(&'a str),
@@ -28,8 +30,18 @@ impl Parts<'_> {
     fn container(&self) -> ContainerDefinition {
         let container = ContainerDefinition::builder();
         match self {
-            Self::Artifact { image, model_uri } => {
-                container.image(*image).model_data_url(*model_uri).build()
+            Self::Artifact {
+                image,
+                model_uri,
+                environment,
+            } => {
+                let variables = environment.iter();
+                let variables = variables.map(|(name, value)| (name.clone(), value.clone()));
+                container
+                    .image(*image)
+                    .model_data_url(*model_uri)
+                    .set_environment((!environment.is_empty()).then(|| variables.collect()))
+                    .build()
             }
             Self::Package(arn) => container.model_package_name(*arn).build(),
         }
@@ -45,12 +57,26 @@ impl Parts<'_> {
             (name, found.unwrap_or_default().to_owned(), asked.to_owned())
         };
         let properties = match self {
-            Self::Artifact { image, model_uri } => vec![
+            Self::Artifact {
+                image,
+                model_uri,
+                environment,
+            } => vec![
                 property("image", container.and_then(|c| c.image()), image),
                 property(
                     "artifact",
                     container.and_then(|c| c.model_data_url()),
                     model_uri,
+                ),
+                (
+                    "environment",
+                    shown(
+                        container
+                            .and_then(|c| c.environment())
+                            .into_iter()
+                            .flatten(),
+                    ),
+                    shown(*environment),
                 ),
             ],
             Self::Package(arn) => vec![property(
@@ -61,6 +87,13 @@ impl Parts<'_> {
         };
         same(&format!("model {name}"), &properties)
     }
+}
+
+/// Variables in their order, to be compared and told.
+fn shown<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let sorted: BTreeMap<_, _> = variables.into_iter().collect();
+    let pairs = sorted.iter().map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
 impl SageMaker {

@@ -38,6 +38,7 @@ impl Transforms for SageMaker {
         let parts = Parts::Artifact {
             image: &spec.image,
             model_uri: &spec.model_uri,
+            environment: &spec.environment,
         };
         self.ensure_model(&spec.model_name, &parts, &spec.role_arn, &spec.tags)
             .await?;
@@ -153,6 +154,7 @@ mod tests {
             model_name: "retail-forecast-0a".to_owned(),
             image: "registry/infer@sha256:ab".to_owned(),
             model_uri: "s3://artifacts/models/x/output/model.tar.gz".to_owned(),
+            environment: BTreeMap::from([("DRAIN_S".to_owned(), "1".to_owned())]),
             role_arn: "arn:aws:iam::1:role/sagemaker-exec-role".to_owned(),
             input: "s3://artifacts/datasets/0a/features/rows.csv".to_owned(),
             output: "s3://artifacts/predictions/x/".to_owned(),
@@ -169,7 +171,7 @@ mod tests {
     }
 
     fn model(image: &str) -> (u16, Value) {
-        let container = json!({"Image": image, "ModelDataUrl": spec().model_uri});
+        let container = json!({"Image": image, "ModelDataUrl": spec().model_uri, "Environment": spec().environment});
         (
             200,
             json!({"ModelName": "m", "PrimaryContainer": container}),
@@ -197,6 +199,8 @@ mod tests {
             stub.operations(),
             ["DescribeModel", "CreateModel", "CreateTransformJob"]
         );
+        let container = &stub.requests()[1].json()["PrimaryContainer"];
+        assert_eq!(container["Environment"], json!({"DRAIN_S": "1"}));
         let sent = stub.requests()[2].json();
         assert_eq!(sent["BatchStrategy"], "MultiRecord");
         assert_eq!(sent["TransformInput"]["SplitType"], "Line");
@@ -223,13 +227,17 @@ mod tests {
             model(&spec().image),
             used(),
             job("s3://artifacts/other.csv"),
-            // The model is there with another image.
+            // The model is there with another image, then with other variables.
             model("registry/infer@sha256:cd"),
+            (
+                200,
+                json!({"ModelName": "m", "PrimaryContainer": {"Image": spec().image, "ModelDataUrl": spec().model_uri}}),
+            ),
         ]);
         let sagemaker = SageMaker::new(&stub.context());
         let again = sagemaker.ensure_transform(&spec()).await;
         assert_eq!(again.unwrap(), Ensured::AlreadySo);
-        for property in ["input", "image"] {
+        for property in ["input", "image", "environment"] {
             let error = sagemaker.ensure_transform(&spec()).await.unwrap_err();
             assert_eq!(error.class(), Class::Permanent);
             assert!(
