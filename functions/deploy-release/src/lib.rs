@@ -14,11 +14,12 @@ use domain::{
     Error, Result, Step,
     alarms::AlarmSettings,
     converge,
+    endpoint::{EndpointAlarms, UpdatePolicy},
     layout::Artifacts,
     names,
     ports::{
-        Alarms, Bus, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry, Scan,
-        StoredImage,
+        Alarms, Bus, Clock, Cluster, EndpointSpec, Endpoints, ImageRegistry, ObjectStore, Registry,
+        Scan, StoredImage,
     },
     records::{self, Versioned},
     release::{Configuration, Held, Pointer},
@@ -62,6 +63,10 @@ pub struct Config {
     pub first_manager: String,
     /// What alarms are made with.
     pub alarms: AlarmSettings,
+    /// What the endpoint's alarms are made with.
+    pub endpoint_alarms: EndpointAlarms,
+    /// How the endpoint's updates change over.
+    pub endpoint_update: UpdatePolicy,
     /// A rollout without a verdict counts as abandoned after this, seconds.
     pub abandoned_after_s: u64,
 }
@@ -84,6 +89,8 @@ impl Config {
             },
             first_manager: settings.text("FIRST_FIELD_MANAGER")?,
             alarms: AlarmSettings::read(settings)?,
+            endpoint_alarms: EndpointAlarms::read(settings)?,
+            endpoint_update: UpdatePolicy::read(settings)?,
             abandoned_after_s: settings.parsed("ABANDONED_AFTER_S")?,
             environment,
         };
@@ -329,17 +336,16 @@ where
         )
         .await?;
     }
-    for alarm in config.alarms.candidate(release) {
-        ports.alarms.ensure_alarm(&alarm).await?;
+    let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
+    let watching = config.endpoint_alarms.of(&endpoint.config);
+    for alarm in config.alarms.candidate(release).iter().chain(&watching) {
+        ports.alarms.ensure_alarm(alarm).await?;
     }
-    ports
-        .sagemaker
-        .ensure_endpoint(&converge::endpoint(
-            &config.endpoint,
-            &config.role_arn,
-            manifest,
-        )?)
-        .await?;
+    let endpoint = EndpointSpec {
+        update: Some(config.endpoint_update.watched_by(&watching)),
+        ..endpoint
+    };
+    ports.sagemaker.ensure_endpoint(&endpoint).await?;
     let generation = ports
         .cluster
         .apply(

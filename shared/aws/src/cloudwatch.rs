@@ -72,10 +72,7 @@ impl CloudWatch {
         period: Duration,
     ) -> Result<()> {
         let resolution = (period < Duration::from_mins(1)).then_some(1);
-        let dimensions: Vec<Dimension> = dimensions
-            .iter()
-            .map(|(name, value)| Dimension::builder().name(name).value(value).build())
-            .collect();
+        let dimensions = self::dimensions(dimensions);
         let data: Vec<MetricDatum> = values
             .into_iter()
             .map(|(name, value, unit)| {
@@ -107,6 +104,12 @@ impl CloudWatch {
     }
 }
 
+fn dimensions(of: &BTreeMap<String, String>) -> Vec<Dimension> {
+    of.iter()
+        .map(|(name, value)| Dimension::builder().name(name).value(value).build())
+        .collect()
+}
+
 impl Alarms for CloudWatch {
     async fn ensure_alarm(&self, spec: &AlarmSpec) -> Result<()> {
         let actions = Some(spec.actions.clone());
@@ -121,12 +124,7 @@ impl Alarms for CloudWatch {
             .alarm_description(&spec.description)
             .namespace(&spec.metrics)
             .metric_name(&spec.metric)
-            .dimensions(
-                Dimension::builder()
-                    .name("DeploymentId")
-                    .value(&spec.release)
-                    .build(),
-            )
+            .set_dimensions(Some(dimensions(&spec.dimensions)))
             .statistic(Statistic::Average)
             .comparison_operator(ComparisonOperator::GreaterThanThreshold)
             .threshold(spec.threshold)

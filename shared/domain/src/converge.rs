@@ -47,7 +47,8 @@ pub fn deployment(release: &str, manifest: &Manifest, reason: &str) -> Result<De
     })
 }
 
-/// What the SageMaker endpoint is given. The configuration's name is computed from what it serves.
+/// What the SageMaker endpoint is given, without a word on how it changes over. The configuration's name
+/// is computed from what it serves.
 pub fn endpoint(name: &str, role_arn: &str, manifest: &Manifest) -> Result<EndpointSpec> {
     let configuration = &manifest.configuration;
     Ok(EndpointSpec {
@@ -61,5 +62,6 @@ pub fn endpoint(name: &str, role_arn: &str, manifest: &Manifest) -> Result<Endpo
             ("Project".to_owned(), "RetailForecast".to_owned()),
             ("Environment".to_owned(), manifest.environment.clone()),
         ]),
+        update: None,
     })
 }
