@@ -132,7 +132,11 @@ fn state(
     let Some(endpoint) = &facts.endpoint else {
         return fine(format!("there is no endpoint {} any more", config.endpoint));
     };
-    let Endpoint { config: now, status, .. } = endpoint;
+    let Endpoint {
+        config: now,
+        status,
+        ..
+    } = endpoint;
     let reason = endpoint
         .failure_reason
         .as_deref()
@@ -200,7 +204,9 @@ fn no_way_back(
 
 fn advice(endpoint: Option<&Endpoint>, expected: &str, config: &Config) -> String {
     let name = &config.endpoint;
-    let look = format!("see why (`aws sagemaker describe-endpoint --endpoint-name {name}`, and its containers' log)");
+    let look = format!(
+        "see why (`aws sagemaker describe-endpoint --endpoint-name {name}`, and its containers' log)"
+    );
     match endpoint.map(|endpoint| endpoint.status.as_str()) {
         Some("Failed") => format!(
             "{look}, delete it (`aws sagemaker delete-endpoint --endpoint-name {name}`), then ask for the rollback again: it makes the endpoint anew"

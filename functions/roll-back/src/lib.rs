@@ -233,7 +233,10 @@ fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
         let ours = format!("{}-{}-", names::PROJECT, config.environment);
         let is_ours = rest.ends_with(watched) && watched.starts_with(&ours);
         return (!is_ours).then(|| {
-            format!("{} watches another endpoint than {}", alarm.name, config.endpoint)
+            format!(
+                "{} watches another endpoint than {}",
+                alarm.name, config.endpoint
+            )
         });
     }
     let of_kind = |kind| {

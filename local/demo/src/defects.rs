@@ -101,7 +101,7 @@ impl Stage<'_> {
         Ok(vec![format!("its event again: {reason}")])
     }
 
-    /// Scene 7: an image with HIGH findings is stopped at its scan.
+    /// Scene 8: an image with HIGH findings is stopped at its scan.
     pub(crate) async fn vulnerable_image(&mut self) -> Seen {
         let good = self.live_release().await?;
         let serve = self.bins.join("serve");
@@ -136,7 +136,11 @@ impl Stage<'_> {
     }
 
     /// Waits for an event and shows it as a stage.
-    async fn stage_of(&mut self, name: &str, detail_type: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn stage_of(
+        &mut self,
+        name: &str,
+        detail_type: &str,
+    ) -> anyhow::Result<Value> {
         let stage = self.screen.stage(name);
         let failures: Vec<&str> = FAILURES
             .into_iter()
@@ -174,7 +178,7 @@ impl Stage<'_> {
     }
 
     /// The release that the API answers for.
-    async fn live_release(&self) -> anyhow::Result<String> {
+    pub(crate) async fn live_release(&self) -> anyhow::Result<String> {
         let url = format!("{}/health", self.cloud.addresses().service);
         let health: Value = reqwest::get(&url).await?.json().await?;
         let release = health["release"].as_str();

@@ -11,8 +11,6 @@
 //! at most half of the instances, the same variant before and after. `CreateEndpoint` has nothing to go
 //! back to: the first configuration is watched by its alarms only.
 
-use std::collections::BTreeMap;
-
 use crate::{
     Error, Result,
     ports::{AlarmSpec, BlueGreen},
@@ -69,7 +67,10 @@ impl EndpointAlarms {
                 config,
                 "Invocation5XXErrors",
                 self.error_rate_percent / 100.0,
-                format!("more than {} % of the answers are 5XX", self.error_rate_percent),
+                format!(
+                    "more than {} % of the answers are 5XX",
+                    self.error_rate_percent
+                ),
             ),
             // Microseconds.
             self.alarm(
@@ -185,7 +186,11 @@ fn trouble(policy: &BlueGreen, alarms: &EndpointAlarms, instances: i32) -> Optio
             ));
         }
     }
-    let shifts = if policy.canary_percent.is_some() { 2 } else { 1 };
+    let shifts = if policy.canary_percent.is_some() {
+        2
+    } else {
+        1
+    };
     let waiting = shifts * policy.bake_s + policy.keep_old_s;
     if !(600..=28_800).contains(&policy.limit_s) || policy.limit_s <= waiting {
         return Some(format!(
@@ -204,6 +209,8 @@ fn trouble(policy: &BlueGreen, alarms: &EndpointAlarms, instances: i32) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn settings(change: &[(&str, &str)]) -> Settings {
@@ -254,21 +261,33 @@ mod tests {
     #[test]
     fn what_sagemaker_refuses_or_what_nobody_would_see_is_refused_at_once() {
         for (change, word) in [
-            (&[("ENDPOINT_TRAFFIC", "SLOWLY")][..], "ALL_AT_ONCE or CANARY"),
+            (
+                &[("ENDPOINT_TRAFFIC", "SLOWLY")][..],
+                "ALL_AT_ONCE or CANARY",
+            ),
             (&[("ENDPOINT_BAKE_S", "3601")], "0 to 3600"),
             (&[("ENDPOINT_KEEP_OLD_S", "-1")], "0 to 3600"),
             (&[("ENDPOINT_BAKE_S", "120")], "need 120 s"),
             (&[("ENDPOINT_UPDATE_LIMIT_S", "599")], "600 to 28800"),
             (
-                &[("ENDPOINT_BAKE_S", "700"), ("ENDPOINT_UPDATE_LIMIT_S", "700")],
+                &[
+                    ("ENDPOINT_BAKE_S", "700"),
+                    ("ENDPOINT_UPDATE_LIMIT_S", "700"),
+                ],
                 "the waits alone are 760 s",
             ),
             (
-                &[("ENDPOINT_TRAFFIC", "CANARY"), ("ENDPOINT_CANARY_PERCENT", "60")],
+                &[
+                    ("ENDPOINT_TRAFFIC", "CANARY"),
+                    ("ENDPOINT_CANARY_PERCENT", "60"),
+                ],
                 "at most half",
             ),
             (
-                &[("ENDPOINT_TRAFFIC", "CANARY"), ("ENDPOINT_INSTANCE_COUNT", "1")],
+                &[
+                    ("ENDPOINT_TRAFFIC", "CANARY"),
+                    ("ENDPOINT_INSTANCE_COUNT", "1"),
+                ],
                 "half of one instance",
             ),
         ] {

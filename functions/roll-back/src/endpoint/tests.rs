@@ -26,7 +26,10 @@ fn deploying() -> Facts {
 /// The same, verified at 110.
 fn verified() -> Facts {
     let facts = deploying();
-    let pointer = facts.pointer.verified(&id(&release(2, 1)), at(110)).unwrap();
+    let pointer = facts
+        .pointer
+        .verified(&id(&release(2, 1)), at(110))
+        .unwrap();
     Facts { pointer, ..facts }
 }
 
@@ -73,7 +76,9 @@ fn decided(word: &Word, trigger: Trigger, facts: &Facts) -> (String, String) {
 fn what_an_endpoint_says() {
     let failed = {
         let facts = deploying();
-        let pointer = facts.pointer.failed(&id(&release(2, 1)), "health: 503", at(150));
+        let pointer = facts
+            .pointer
+            .failed(&id(&release(2, 1)), "health: 503", at(150));
         Facts {
             pointer: pointer.unwrap(),
             ..facts

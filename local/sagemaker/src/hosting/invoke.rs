@@ -128,8 +128,7 @@ impl Service {
             overhead: began.elapsed().saturating_sub(model),
         };
         self.meter.count(&served, invocation);
-        let answer =
-            answered.map_err(|error| RuntimeError::model(0, &error.to_string(), &arn))?;
+        let answer = answered.map_err(|error| RuntimeError::model(0, &error.to_string(), &arn))?;
         if !(200..300).contains(&answer.status) {
             let said = String::from_utf8_lossy(&answer.body);
             return Err(RuntimeError::model(answer.status, &said, &arn));

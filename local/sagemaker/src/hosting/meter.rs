@@ -189,13 +189,15 @@ mod tests {
             let found = data.iter().find(|datum| {
                 let of = datum["Dimensions"].as_array().expect("dimensions");
                 let named = of.iter().find(|d| d["Name"] == "EndpointConfigName");
-                datum["MetricName"] == metric
-                    && named.and_then(|d| d["Value"].as_str()) == config
+                datum["MetricName"] == metric && named.and_then(|d| d["Value"].as_str()) == config
             });
             found.expect(metric)["StatisticValues"].clone()
         };
         let errors = find("Invocation5XXErrors", Some("new"));
-        assert_eq!((&errors["Sum"], &errors["SampleCount"]), (&json!(2.0), &json!(2.0)));
+        assert_eq!(
+            (&errors["Sum"], &errors["SampleCount"]),
+            (&json!(2.0), &json!(2.0))
+        );
         assert_eq!(find("Invocation5XXErrors", Some("old"))["Sum"], 0.0);
         let all = find("ModelLatency", None);
         assert_eq!(

@@ -109,7 +109,11 @@ fn shares(traffic: &Value, variants: &[VariantPlan]) -> Result<Vec<f64>, ApiErro
     if share <= 0.0 || share < least || share > 0.5 || instances < 2 {
         let rule = format!(
             "be at most 50% of the variant's {instances} instance(s){}",
-            if least > 0.0 { ", and at least 10%" } else { "" }
+            if least > 0.0 {
+                ", and at least 10%"
+            } else {
+                ""
+            }
         );
         return Err(invalid(size, member, &rule));
     }

@@ -29,7 +29,10 @@ fn at_once(bake_s: u32) -> Value {
 async fn answers(cloud: &Cloud, model: &str) -> anyhow::Result<()> {
     let began = Instant::now();
     while !answer(cloud).await?.ends_with(model) {
-        anyhow::ensure!(began.elapsed() < Duration::from_secs(10), "{model} never answers");
+        anyhow::ensure!(
+            began.elapsed() < Duration::from_secs(10),
+            "{model} never answers"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
@@ -40,7 +43,9 @@ async fn an_alarm_takes_a_baking_update_back() -> anyhow::Result<()> {
     let cloud = cloud().await?;
     create(&cloud, "c-1").await?;
     cloud.alarms.set(ALARM, "OK");
-    cloud.ok("UpdateEndpoint", update("c-2", &at_once(600))).await?;
+    cloud
+        .ok("UpdateEndpoint", update("c-2", &at_once(600)))
+        .await?;
     answers(&cloud, "m2").await?;
     let baking = cloud
         .ok("DescribeEndpoint", json!({"EndpointName": "api"}))
@@ -64,7 +69,13 @@ async fn an_alarm_takes_a_baking_update_back() -> anyhow::Result<()> {
     cloud.events.wait(EVENT, 5).await?;
     assert_eq!(
         statuses(&cloud),
-        ["CREATING", "IN_SERVICE", "UPDATING", "ROLLING_BACK", "IN_SERVICE"]
+        [
+            "CREATING",
+            "IN_SERVICE",
+            "UPDATING",
+            "ROLLING_BACK",
+            "IN_SERVICE"
+        ]
     );
     assert!(lock(&cloud.alarms.roles).iter().all(|role| role == ROLE));
 
@@ -83,7 +94,9 @@ async fn a_quiet_alarm_lets_it_pass_and_a_missing_one_does_not() -> anyhow::Resu
     create(&cloud, "c-1").await?;
     cloud.alarms.set(ALARM, "INSUFFICIENT_DATA");
     let began = Instant::now();
-    cloud.ok("UpdateEndpoint", update("c-2", &at_once(2))).await?;
+    cloud
+        .ok("UpdateEndpoint", update("c-2", &at_once(2)))
+        .await?;
     assert_eq!(settled(&cloud).await?["EndpointConfigName"], "c-2");
     assert!(began.elapsed() >= Duration::from_secs(2), "it baked");
 
@@ -133,7 +146,11 @@ async fn a_canary_takes_its_share_and_then_all() -> anyhow::Result<()> {
         one
     });
     let refusal = refusal.await?;
-    assert!(refusal.message.contains("at most 50%"), "{}", refusal.message);
+    assert!(
+        refusal.message.contains("at most 50%"),
+        "{}",
+        refusal.message
+    );
     Ok(())
 }
 
@@ -148,21 +165,31 @@ async fn invocations_are_measured_by_variant_and_configuration() -> anyhow::Resu
         assert_eq!(cloud.invoke("api", "x").await?.status(), 424);
     }
     let of_config = |datum: &&Value| {
-        let dimensions = datum["Dimensions"].as_array().map_or(&[][..], Vec::as_slice);
+        let dimensions = datum["Dimensions"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         dimensions.contains(&json!({"Name": "EndpointConfigName", "Value": "c-broken"}))
     };
     let sum = |metric: &str| -> f64 {
         let data = lock(&cloud.alarms.data);
         let of = data.iter().filter(|datum| datum["MetricName"] == metric);
-        let sums = of.filter(of_config).filter_map(|d| d["StatisticValues"]["Sum"].as_f64());
+        let sums = of
+            .filter(of_config)
+            .filter_map(|d| d["StatisticValues"]["Sum"].as_f64());
         sums.sum()
     };
     let began = Instant::now();
     while sum("Invocations") < 3.0 {
-        anyhow::ensure!(began.elapsed() < Duration::from_secs(10), "nothing is published");
+        anyhow::ensure!(
+            began.elapsed() < Duration::from_secs(10),
+            "nothing is published"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!((sum("Invocation5XXErrors"), sum("Invocation4XXErrors")), (3.0, 0.0));
+    assert_eq!(
+        (sum("Invocation5XXErrors"), sum("Invocation4XXErrors")),
+        (3.0, 0.0)
+    );
     assert!(sum("ModelLatency") > 0.0);
     Ok(())
 }

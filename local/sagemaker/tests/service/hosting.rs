@@ -177,7 +177,13 @@ async fn a_failed_update_returns_to_the_old_configuration() -> anyhow::Result<()
     let told = cloud.events.wait(EVENT, 5).await?;
     assert_eq!(
         statuses(&cloud),
-        ["CREATING", "IN_SERVICE", "UPDATING", "ROLLING_BACK", "IN_SERVICE"]
+        [
+            "CREATING",
+            "IN_SERVICE",
+            "UPDATING",
+            "ROLLING_BACK",
+            "IN_SERVICE"
+        ]
     );
     let last = told
         .iter()
