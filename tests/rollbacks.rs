@@ -254,9 +254,15 @@ fn what_says_nothing_against_the_live_release_changes_nothing() {
     );
 }
 
+/// How many rollbacks began; one that is finished after a crash or a repeat isn't another.
 fn rollbacks(pipeline: &Pipeline) -> usize {
-    let decided = pipeline.decided("roll-back");
-    decided.iter().filter(|one| *one == "roll-back").count()
+    let decisions = pipeline.decisions.iter();
+    let began = decisions.filter(|(function, decision)| {
+        function == "roll-back"
+            && decision["decision"] == "roll-back"
+            && decision["resumes"] == false
+    });
+    began.count()
 }
 
 #[test]
@@ -343,16 +349,7 @@ fn an_alarms_event_and_its_action_make_one_rollback() {
         ),
         (1, 1)
     );
-    // The second delivery finishes what the first began, as if it were a repeat of it.
-    let causes: std::collections::BTreeSet<String> = pipeline
-        .decisions
-        .iter()
-        .filter(|(function, decision)| {
-            function == "roll-back" && decision["decision"] == "roll-back"
-        })
-        .map(|(_, decision)| decision["caused_at"].to_string())
-        .collect();
-    assert_eq!(causes.len(), 1, "{causes:?}");
+    assert_eq!(rollbacks(&pipeline), 1);
 }
 
 #[test]
@@ -454,6 +451,7 @@ fn an_image_that_helm_owns_is_left_to_helm_and_its_name_is_said() {
 #[test]
 fn a_person_may_ask() {
     let (mut pipeline, a, b) = a_then_b();
+    let before = pipeline.decided("roll-back").len();
     for (release, request) in [
         ("release-000000000000", "1"),
         (b.as_str(), "2"),
@@ -467,7 +465,7 @@ fn a_person_may_ask() {
     }
     serves(&pipeline, &a);
     assert_eq!(
-        pipeline.decided("roll-back"),
+        pipeline.decided("roll-back")[before..],
         ["not-live", "roll-back", "not-live"]
     );
 }
