@@ -126,18 +126,23 @@ impl Pipeline {
     pub fn deliver(&mut self, envelope: &Value) {
         self.delivered.push(envelope.clone());
         for function in self.routes.functions(envelope) {
-            let copies = match &mut self.disorder {
-                Some(disorder) => disorder.copies(),
-                None => vec![Duration::ZERO],
-            };
-            for hidden in copies {
-                self.queue.push_back(Message {
-                    function: function.clone(),
-                    envelope: envelope.clone(),
-                    hidden,
-                    received: 0,
-                });
-            }
+            self.send(&function, envelope);
+        }
+    }
+
+    /// Hands a function an event past every rule, as an alarm's action does.
+    pub fn send(&mut self, function: &str, envelope: &Value) {
+        let copies = match &mut self.disorder {
+            Some(disorder) => disorder.copies(),
+            None => vec![Duration::ZERO],
+        };
+        for hidden in copies {
+            self.queue.push_back(Message {
+                function: function.to_owned(),
+                envelope: envelope.clone(),
+                hidden,
+                received: 0,
+            });
         }
     }
 

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use domain::{
     layout::Artifacts,
-    release::{Pointer, Target},
+    ports::Clock as _,
+    release::{Manifest, Pointer, Target, endpoint_config},
 };
-use jiff::{ToSpan, civil::Date};
-use memory::{ARTIFACTS_BUCKET, DATA_BUCKET, Row, World, demand};
+use jiff::{Timestamp, ToSpan, civil::Date};
+use memory::{ARTIFACTS_BUCKET, DATA_BUCKET, Outcome, Row, World, demand};
 use serde_json::Value;
 
 use crate::Pipeline;
@@ -226,16 +227,91 @@ pub fn lift_all(pipeline: &mut Pipeline) {
 
 /// CloudWatch's event of an alarm that watches a release's metric, in the state ALARM.
 pub fn alarm(pipeline: &Pipeline, name: &str, release: &str) -> Value {
+    let name = format!("RetailForecast-API-{name}-retail-forecast-dev");
+    let dimensions = serde_json::json!({"DeploymentId": release});
+    alarm_event(pipeline, &name, &dimensions)
+}
+
+/// The same of an alarm that watches an endpoint configuration.
+pub fn endpoint_alarm(pipeline: &Pipeline, config: &str) -> Value {
+    let name = format!("RetailForecast-Endpoint-Error-Rate-{config}");
+    let dimensions = serde_json::json!({"EndpointConfigName": config});
+    alarm_event(pipeline, &name, &dimensions)
+}
+
+fn alarm_event(pipeline: &Pipeline, name: &str, dimensions: &Value) -> Value {
+    // A state's time is exact; the event's own is cut to seconds.
+    let since = pipeline.world.now().saturating_add(417.milliseconds());
+    let since = since.unwrap_or(Timestamp::MAX);
+    let since = since.strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string();
     let detail = serde_json::json!({
-        "alarmName": format!("RetailForecast-API-{name}-retail-forecast-dev"),
-        "configuration": {"metrics": [{"metricStat": {"metric": {"dimensions": {"DeploymentId": release}}}}]},
+        "alarmName": name,
+        "configuration": {"metrics": [{"metricStat": {"metric": {"dimensions": dimensions}}}]},
         "previousState": {"value": "OK"},
-        "state": {"value": "ALARM", "reason": "Threshold Crossed: 3 out of the last 3 datapoints"},
+        "state": {
+            "value": "ALARM",
+            "reason": "Threshold Crossed: 3 out of the last 3 datapoints",
+            "timestamp": since,
+        },
     });
     let changed = "CloudWatch Alarm State Change";
     pipeline
         .world
         .envelope("aws.cloudwatch", changed, &[], &detail)
+}
+
+/// What the alarm of an event hands to a function by its own action.
+pub fn direct(event: &Value) -> Value {
+    serde_json::json!({
+        "source": "aws.cloudwatch",
+        "time": event["detail"]["state"]["timestamp"],
+        "alarmData": event["detail"],
+    })
+}
+
+/// Every update of the endpoint from the configuration that serves now comes back to it.
+pub fn let_endpoint_updates_come_back(pipeline: &Pipeline) {
+    let serves = format!("endpoint {}", serves(pipeline));
+    pipeline.world.script(
+        move |subject| subject.starts_with("endpoint ") && subject != serves,
+        Outcome::Fails("no capacity".into()),
+    );
+}
+
+/// The refused challenger is approved after all, and is being deployed: nothing of it has come up yet.
+///
+/// # Panics
+/// When there is no package to approve.
+#[allow(clippy::unwrap_used)]
+pub fn deploy_the_challenger(pipeline: &mut Pipeline) {
+    refuse_a_challenger(pipeline);
+    override_refusal(pipeline);
+    let packages = pipeline.world.packages();
+    let approved = pipeline
+        .world
+        .approve(&packages.last().unwrap().arn)
+        .unwrap();
+    pipeline.deliver(&approved);
+    pipeline.work();
+}
+
+/// The endpoint configuration that the target expects.
+///
+/// # Panics
+/// When there is no target, or it has no manifest.
+#[allow(clippy::unwrap_used)]
+pub fn expected(pipeline: &Pipeline) -> String {
+    let at = Artifacts::new(ARTIFACTS_BUCKET).release(&target(pipeline).release);
+    let manifest: Manifest =
+        serde_json::from_value(pipeline.world.read_json(&at).unwrap()).unwrap();
+    endpoint_config(&manifest).unwrap()
+}
+
+/// The endpoint configuration in service.
+pub fn serves(pipeline: &Pipeline) -> String {
+    let world = pipeline.world.snapshot();
+    let config = &world.as_json()["endpoints"]["retail-forecast-dev"]["config"];
+    config.as_str().unwrap_or_default().to_owned()
 }
 
 /// The release that the environment converges on.

@@ -55,12 +55,24 @@ impl What {
                     "endpoint_configs",
                     "endpoints",
                 ];
-                let made: Vec<&Value> = kinds.iter().map(|kind| &world[kind]).collect();
+                let made = kinds.iter().map(|kind| without_cause(&world[kind]));
+                let made: Vec<Value> = made.collect();
                 let deployment = &world["deployment"];
                 json!({"made": made, "image": deployment["image"], "environment": deployment["environment"], "rollout": deployment["rollout"]})
             }
         }
     }
+}
+
+/// Things by name, without why a package was rejected: in the words of the cause.
+fn without_cause(things: &Value) -> Value {
+    let mut things = things.clone();
+    for thing in things.as_object_mut().into_iter().flatten() {
+        if let Some(fields) = thing.1.as_object_mut() {
+            fields.remove("approval_description");
+        }
+    }
+    things
 }
 
 /// What of the world has to be the same in the end.
@@ -74,7 +86,7 @@ pub enum What {
 }
 
 /// The stories.
-pub const STORIES: [Story; 19] = [
+pub const STORIES: [Story; 22] = [
     Story {
         name: "a first upload",
         what: What::All,
@@ -212,6 +224,51 @@ pub const STORIES: [Story; 19] = [
             let release = scene::target(pipeline).release;
             let alarm = scene::alarm(pipeline, "Error-Rate", &release);
             pipeline.deliver(&alarm);
+            pipeline.settle();
+        },
+    },
+    Story {
+        name: "an alarm by its event and by its action",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::train_on(pipeline, 560);
+        },
+        tell: |pipeline| {
+            let release = scene::target(pipeline).release;
+            let alarm = scene::alarm(pipeline, "Error-Rate", &release);
+            pipeline.send("roll-back", &scene::direct(&alarm));
+            pipeline.deliver(&alarm);
+            pipeline.settle();
+        },
+    },
+    Story {
+        // A failed verification may come first.
+        name: "an endpoint update that comes back",
+        what: What::MadeAndRunning,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::let_endpoint_updates_come_back(pipeline);
+        },
+        tell: |pipeline| scene::train_on(pipeline, 560),
+    },
+    Story {
+        // Any of the three may be called the cause.
+        name: "an endpoint's alarm, its action and its update that comes back",
+        what: What::MadeAndRunning,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::let_endpoint_updates_come_back(pipeline);
+            scene::deploy_the_challenger(pipeline);
+        },
+        tell: |pipeline| {
+            let config = scene::expected(pipeline);
+            let alarm = scene::endpoint_alarm(pipeline, &config);
+            pipeline.deliver(&alarm);
+            pipeline.send("roll-back", &scene::direct(&alarm));
             pipeline.settle();
         },
     },

@@ -16,10 +16,12 @@ use domain::{
     Error, Result, Step,
     alarms::AlarmSettings,
     converge,
+    endpoint::{EndpointAlarms, UpdatePolicy},
     layout::Artifacts,
     names,
     ports::{
-        Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry,
+        Alarms, Bus, Canaries, Clock, Cluster, EndpointSpec, Endpoints, ImageRegistry, ObjectStore,
+        Registry,
         Scan, StoredImage,
     },
     records::{self, Versioned},
@@ -64,6 +66,10 @@ pub struct Config {
     pub first_manager: String,
     /// What alarms are made with.
     pub alarms: AlarmSettings,
+    /// What the endpoint's alarms are made with.
+    pub endpoint_alarms: EndpointAlarms,
+    /// How the endpoint's updates change over.
+    pub endpoint_update: UpdatePolicy,
     /// A rollout without a verdict counts as abandoned after this, seconds.
     pub abandoned_after_s: u64,
     /// A canary without a verdict counts as abandoned after this, seconds.
@@ -90,6 +96,8 @@ impl Config {
             },
             first_manager: settings.text("FIRST_FIELD_MANAGER")?,
             alarms: AlarmSettings::read(settings)?,
+            endpoint_alarms: EndpointAlarms::read(settings)?,
+            endpoint_update: UpdatePolicy::read(settings)?,
             abandoned_after_s: settings.parsed("ABANDONED_AFTER_S")?,
             canary_abandoned_after_s: settings.parsed("CANARY_ABANDONED_AFTER_S")?,
             canary_share_percent: canary_share(settings)?,
@@ -388,7 +396,7 @@ where
     }
 }
 
-/// Endpoint, Deployment, announcement.
+/// The endpoint's alarms, endpoint, Deployment, announcement.
 async fn all_pods<S, R, I, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, I, K, W, B, C>,
@@ -397,6 +405,7 @@ async fn all_pods<S, R, I, K, W, B, C>(
 where
     R: Endpoints,
     K: Cluster,
+    W: Alarms,
     B: Bus,
 {
     let Rollout {
@@ -405,14 +414,16 @@ where
         reason,
         ..
     } = rollout;
-    ports
-        .sagemaker
-        .ensure_endpoint(&converge::endpoint(
-            &config.endpoint,
-            &config.role_arn,
-            manifest,
-        )?)
-        .await?;
+    let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
+    let watching = config.endpoint_alarms.of(&endpoint.config);
+    for alarm in &watching {
+        ports.alarms.ensure_alarm(alarm).await?;
+    }
+    let endpoint = EndpointSpec {
+        update: Some(config.endpoint_update.watched_by(&watching)),
+        ..endpoint
+    };
+    ports.sagemaker.ensure_endpoint(&endpoint).await?;
     let generation = ports
         .cluster
         .apply(

@@ -2,6 +2,7 @@
 
 use domain::{
     Result, converge,
+    ports::Endpoint,
     quarantine::{Difference, Entry, Part, Quarantine, differences, guilty},
     release::{Manifest, Pointer, Progress, Target},
     rollout::Deployment,
@@ -33,6 +34,11 @@ pub enum Decision {
     /// The environment is on its way back already, or is back.
     AlreadyThere {
         /// Since when, and from what.
+        reason: String,
+    },
+    /// The endpoint is as the release expects it, or on its way.
+    NothingWrong {
+        /// How it is.
         reason: String,
     },
     /// What spoke isn't about what is live.
@@ -94,7 +100,7 @@ pub struct Trigger {
     pub at: Timestamp,
     /// In words.
     pub words: String,
-    /// Whether it is an alarm: what counts within the guarded time only.
+    /// Whether it is an alarm, or the endpoint's state: what counts within the guarded time only.
     pub is_alarm: bool,
     /// Whether it speaks of what the release did. A canary that couldn't be judged is taken away
     /// without laying it to one of its parts.
@@ -123,6 +129,8 @@ pub struct Facts {
     pub quarantine: Quarantine,
     /// The Deployment; `None` when there is none.
     pub deployment: Option<Deployment>,
+    /// The endpoint as it is now; `None` when there is none.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// The release that a trigger speaks against, as far as the pointer tells.
@@ -242,7 +250,7 @@ pub fn again(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Result<
 }
 
 /// Why an alarm doesn't lead to a rollback any more; `None` when it does.
-fn unguarded(trigger: &Trigger, target: &Target, config: &Config) -> Option<String> {
+pub(crate) fn unguarded(trigger: &Trigger, target: &Target, config: &Config) -> Option<String> {
     let judged = target
         .judged_at
         .filter(|_| target.progress == Progress::Verified)?;
@@ -353,7 +361,7 @@ fn roll_back(
 }
 
 /// The first release on the way back that nothing forbids; what the way leads to already, if it does.
-fn refuge(facts: &Facts) -> Result<Option<&(String, Manifest)>> {
+pub(crate) fn refuge(facts: &Facts) -> Result<Option<&(String, Manifest)>> {
     for refuge in &facts.refuges {
         if facts.quarantine.forbids(&refuge.1)?.is_none() {
             return Ok(Some(refuge));
@@ -399,4 +407,4 @@ fn given_up(failed: &RollbackFailed, config: &Config) -> Decision {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

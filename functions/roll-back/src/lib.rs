@@ -1,24 +1,27 @@
 //! `roll-back`: what speaks against the live release leads back to what is known good.
 //!
-//! An alarm of the live release, a failed verification (rollout, endpoint, health, predictions), or a
-//! person's request. The way back is explicit: the release that the pointer calls known good, never "the
+//! An alarm of the live release or of its endpoint, a failed verification (rollout, endpoint, health,
+//! predictions), an endpoint update that came back on the old configuration, or a person's request. The way back is explicit: the release that the pointer calls known good, never "the
 //! previous one". The pointer moves first, by compare-and-swap, so there is one rollback at a time; then
 //! Deployment and endpoint are given all of the good release (image, model, configuration, annotations;
 //! never replicas), and the part that is to blame is quarantined. Whether it serves is
 //! `verify-release`'s to say; a way back that fails is tried again up to a limit, then a person is told.
 
 pub mod decide;
+pub mod endpoint;
 mod lift;
 
 use domain::{
     Result, Step,
     alarms::{AGAINST_A_RELEASE, PREFIX, candidate_names, silence_name},
     converge,
+    endpoint::{PREFIX as ENDPOINT_PREFIX, alarm_names},
     layout::Artifacts,
+    names,
     ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore, Registry},
     quarantine::{Part, Quarantine},
     records::{self, Versioned},
-    release::{Pointer, Progress, Restore},
+    release::{Pointer, Progress, Restore, endpoint_config},
     settings::Settings,
 };
 use events::{
@@ -27,7 +30,10 @@ use events::{
     incoming::Alarm,
 };
 
-use crate::decide::{Decision, Facts, Rollback, Trigger, decide};
+use crate::{
+    decide::{Decision, Facts, Rollback, Trigger, decide},
+    endpoint::{Word, weigh},
+};
 
 /// The function's name.
 pub const NAME: &str = "roll-back";
@@ -114,10 +120,17 @@ where
             decide::again(failed, &facts, config)?
         }
         event => match trigger(config, event, received.time) {
-            Ok(trigger) => {
+            Ok((trigger, word)) => {
                 let suspect = decide::suspect(&trigger, &pointer.value);
                 let facts = gather(config, ports, &pointer.value, suspect).await?;
-                decide(&trigger, &facts, config)?
+                let weighed = match word {
+                    Some(word) => weigh(&word, trigger, &facts, config)?,
+                    None => Ok(trigger),
+                };
+                match weighed {
+                    Ok(trigger) => decide(&trigger, &facts, config)?,
+                    Err(decision) => decision,
+                }
             }
             Err(reason) => Decision::NotForThisFunction { reason },
         },
@@ -147,50 +160,89 @@ where
     Ok(Step::Done(decision))
 }
 
-/// What an event says against a release; otherwise why it says nothing.
+/// What an event says against a release, and whether it is the endpoint that speaks; otherwise why it says
+/// nothing.
 fn trigger(
     config: &Config,
     event: &Event,
     at: jiff::Timestamp,
-) -> std::result::Result<Trigger, String> {
+) -> std::result::Result<(Trigger, Option<Word>), String> {
     match event {
         Event::Alarm(alarm) => {
+            let watched = alarm.endpoint_config.as_ref();
             if let Some(reason) = not_ours(config, alarm) {
                 return Err(reason);
             }
             if alarm.state != "ALARM" {
                 return Err(format!("{} is {}, and not ALARM", alarm.name, alarm.state));
             }
-            Ok(Trigger {
+            let trigger = Trigger {
                 release: alarm.release.clone(),
-                at,
+                at: alarm.since.unwrap_or(at),
                 words: format!("alarm {}: {}", alarm.name, alarm.reason),
                 is_alarm: true,
                 is_evidence: true,
-            })
+            };
+            let word = watched.map(|config| Word::Alarm {
+                config: config.clone(),
+            });
+            Ok((trigger, word))
         }
-        Event::Announced(Announced::ReleaseFailed(failed)) => Ok(Trigger {
-            release: Some(failed.release.clone()),
-            at,
-            words: format!("failed at {}: {}", failed.stage, failed.reason),
-            is_alarm: false,
-            is_evidence: failed.stage != CANARY_NO_DATA,
-        }),
-        Event::Announced(Announced::RollbackRequested(request)) => Ok(Trigger {
-            release: request.release.clone(),
-            at,
-            words: format!("{} asked: {}", request.by, request.reason),
-            is_alarm: false,
-            is_evidence: true,
-        }),
+        Event::Endpoint(changed) if changed.name != config.endpoint => {
+            Err(format!("{} isn't the endpoint {}", changed.name, config.endpoint))
+        }
+        Event::Endpoint(changed) => {
+            let trigger = Trigger {
+                release: None,
+                at,
+                words: format!("the endpoint {} is {}", changed.name, changed.status),
+                is_alarm: true,
+                is_evidence: true,
+            };
+            Ok((trigger, Some(Word::Changed)))
+        }
+        Event::Announced(Announced::ReleaseFailed(failed)) => {
+            let trigger = Trigger {
+                release: Some(failed.release.clone()),
+                at,
+                words: format!("failed at {}: {}", failed.stage, failed.reason),
+                is_alarm: false,
+                is_evidence: failed.stage != CANARY_NO_DATA,
+            };
+            Ok((trigger, None))
+        }
+        Event::Announced(Announced::RollbackRequested(request)) => {
+            let trigger = Trigger {
+                release: request.release.clone(),
+                at,
+                words: format!("{} asked: {}", request.by, request.reason),
+                is_alarm: false,
+                is_evidence: true,
+            };
+            Ok((trigger, None))
+        }
         _ => Err(
-            "only alarms, failed releases and requests lead to a rollback, and requests lift a quarantine".to_owned(),
+            "only alarms, the endpoint's changes, failed releases and requests lead to a rollback, and requests lift a quarantine".to_owned(),
         ),
     }
 }
 
-/// Why an alarm isn't one of this environment's API; `None` when it is.
+/// Why an alarm isn't one of this environment's API or endpoint; `None` when it is.
 fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
+    if let (Some(rest), Some(watched)) = (
+        alarm.name.strip_prefix(ENDPOINT_PREFIX),
+        &alarm.endpoint_config,
+    ) {
+        // The configuration's name says whose it is.
+        let ours = format!("{}-{}-", names::PROJECT, config.environment);
+        let is_ours = rest.ends_with(watched) && watched.starts_with(&ours);
+        return (!is_ours).then(|| {
+            format!(
+                "{} watches another endpoint than {}",
+                alarm.name, config.endpoint
+            )
+        });
+    }
     let of_kind = |kind| {
         alarm
             .name
@@ -200,9 +252,9 @@ fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
     };
     let Some(rest) = AGAINST_A_RELEASE.into_iter().find_map(of_kind) else {
         return Some(format!(
-            "{} isn't one of the API's alarms that speak against a release: {}",
+            "{} isn't one of the alarms that speak against a release: the API's {}, or the endpoint's",
             alarm.name,
-            AGAINST_A_RELEASE.join(", ")
+            AGAINST_A_RELEASE.join(" and ")
         ));
     };
     let ours = rest
@@ -224,6 +276,7 @@ async fn gather<S, R, K, W, B, C>(
 ) -> Result<Facts>
 where
     S: ObjectStore,
+    R: Endpoints,
     K: Cluster + Canaries,
     C: Clock,
 {
@@ -244,6 +297,7 @@ where
         refuges,
         quarantine,
         deployment: ports.cluster.deployment().await?,
+        endpoint: ports.sagemaker.endpoint(&config.endpoint).await?,
     })
 }
 
@@ -308,6 +362,11 @@ where
     }
     let mut over = candidate_names(&config.namespace, from);
     over.push(silence_name(&config.namespace, from));
+    let bad = records::manifest(ports.store, &artifacts, from).await?;
+    let served = endpoint_config(&bad)?;
+    if served != endpoint.config {
+        over.extend(alarm_names(&served));
+    }
     ports.alarms.remove_alarms(&over).await?;
     let started = RollbackStarted {
         release: release.clone(),

@@ -129,7 +129,7 @@ pub fn target<'a>(started: &Started, pointer: &'a Pointer) -> Result<&'a Target,
     }
 }
 
-/// The rule: each check in turn, and the first open one decides.
+/// The rule: the first check that is lost decides, else the first that is open.
 pub fn decide(started: &Started, target: &Target, facts: &Facts, config: &Config) -> Decision {
     let fail = |stage: &str, reason: String| failed(started, target, stage, reason);
     match &target.progress {
@@ -142,30 +142,43 @@ pub fn decide(started: &Started, target: &Target, facts: &Facts, config: &Config
         Progress::Canary { .. } | Progress::Deploying | Progress::Restoring { .. } => {}
     }
     let elapsed_s = facts.now.as_second() - target.rolling_since().as_second();
-    let open = rollout(target, facts)
-        .or_else(|| canary(target, facts))
-        .or_else(|| endpoint(facts, config))
-        .map(|open| (open, config.rollout_limit_s))
-        .or_else(|| {
-            api(target, facts, config)
-                .map(|open| (open, config.rollout_limit_s + config.health_limit_s))
-        });
-    match open {
+    let open = open(target, facts, config);
+    // A baking endpoint doesn't hold up what is plain already.
+    let is_lost = |(open, limit_s): &&(Open, i64)| open.hopeless || elapsed_s >= *limit_s;
+    if let Some((lost, limit_s)) = open.iter().find(is_lost) {
+        let over = if lost.hopeless {
+            String::new()
+        } else {
+            format!("after {elapsed_s} s, the limit being {limit_s} s: ")
+        };
+        return fail(lost.stage, format!("{over}{}", lost.reason));
+    }
+    match open.into_iter().next() {
         None => verified(started, target, facts, config),
-        Some((open, limit_s)) if open.hopeless || elapsed_s >= limit_s => {
-            let over = if open.hopeless {
-                String::new()
-            } else {
-                format!("after {elapsed_s} s, the limit being {limit_s} s: ")
-            };
-            fail(open.stage, format!("{over}{}", open.reason))
-        }
         Some((open, limit_s)) => Decision::NotYet {
             reason: format!("{}: {}", open.stage, open.reason),
             elapsed_s,
             limit_s,
         },
     }
+}
+
+/// The checks that aren't passed, each with its limit. The API is asked once the rollout is over.
+fn open(target: &Target, facts: &Facts, config: &Config) -> Vec<(Open, i64)> {
+    let rollout = rollout(target, facts).or_else(|| canary(target, facts));
+    let api = match rollout {
+        Some(_) => None,
+        None => api(target, facts, config),
+    };
+    let healthy_by = config.rollout_limit_s + config.health_limit_s;
+    [
+        (rollout, config.rollout_limit_s),
+        (endpoint(facts, config), config.endpoint_limit_s),
+        (api, healthy_by),
+    ]
+    .into_iter()
+    .filter_map(|(open, limit_s)| Some((open?, limit_s)))
+    .collect()
 }
 
 fn failed(started: &Started, target: &Target, stage: &str, reason: String) -> Decision {

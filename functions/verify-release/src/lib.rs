@@ -13,12 +13,13 @@ use std::time::Duration;
 use domain::{
     Result, Step,
     alarms::{AlarmSettings, candidate_names, silence_name},
+    endpoint::{self, EndpointAlarms},
     evaluation::GoldenRows,
     layout::Artifacts,
     ports::{Alarms, Api, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
     quarantine::Quarantine,
     records::{self, Versioned},
-    release::{Manifest, Pointer, Target},
+    release::{Manifest, Pointer, Target, endpoint_config},
     rollout::{Deployment, Rollout},
     settings::Settings,
 };
@@ -42,12 +43,16 @@ pub struct Config {
     pub artifacts_bucket: String,
     /// Endpoint name.
     pub endpoint: String,
-    /// Limit for rollout and endpoint, seconds since the release became the target.
+    /// Limit for the rollout, seconds since the release became the target.
     pub rollout_limit_s: i64,
     /// Limit for the API to answer rightly, seconds on top of it.
     pub health_limit_s: i64,
+    /// Limit for the endpoint, whose update bakes, seconds since the release became the target.
+    pub endpoint_limit_s: i64,
     /// What alarms are made with.
     pub alarms: AlarmSettings,
+    /// What the endpoint's alarms are made with.
+    pub endpoint_alarms: EndpointAlarms,
     /// Delay until the next look.
     pub look_again: Duration,
     /// Largest relative difference between a golden row and the service's answer.
@@ -63,7 +68,9 @@ impl Config {
             endpoint: settings.text("ENDPOINT_NAME")?,
             rollout_limit_s: settings.parsed("ROLLOUT_LIMIT_S")?,
             health_limit_s: settings.parsed("HEALTH_LIMIT_S")?,
+            endpoint_limit_s: settings.parsed("ENDPOINT_LIMIT_S")?,
             alarms: AlarmSettings::read(settings)?,
+            endpoint_alarms: EndpointAlarms::read(settings)?,
             look_again: Duration::from_secs(settings.parsed("LOOK_AGAIN_S")?),
             golden_tolerance: settings.parsed("GOLDEN_TOLERANCE")?,
         })
@@ -155,14 +162,20 @@ where
         }
     };
     let known_good = next.as_ref().unwrap_or(&pointer.value).known_good.as_ref();
-    let before = known_good.and_then(|good| good.earlier.first().cloned());
+    let before = match known_good.and_then(|good| good.earlier.first()) {
+        Some(release) => Some(Before {
+            release: release.clone(),
+            manifest: records::manifest(ports.store, &config.artifacts(), release).await?,
+        }),
+        None => None,
+    };
     settle(config, ports.store, &target, &decision, &pointer, next).await?;
     if matches!(decision, Decision::Verified { .. }) {
         // All pods are the release's now: its canary isn't needed any more.
         ports.cluster.retire_canary().await?;
     }
-    let before = before.as_deref();
-    watch(config, ports.alarms, &target.release, before, &decision).await?;
+    let live = (target.release.as_str(), &facts.manifest);
+    watch(config, ports.alarms, live, before.as_ref(), &decision).await?;
     ports.bus.announce(&announced.announcement()?).await?;
     Ok(Step::Done(decision))
 }
@@ -195,23 +208,37 @@ async fn admit(
     })
 }
 
-/// The owner's alarms watch what is live from now on; a candidate has none any more, and what was live
-/// before may be silent.
+/// The release that was known good before this one.
+struct Before {
+    release: String,
+    manifest: Manifest,
+}
+
+/// The owner's alarms, and the endpoint's, watch what is live from now on; a candidate has none of its own
+/// any more, and what was live before may be silent.
 async fn watch(
     config: &Config,
     alarms: &impl Alarms,
-    release: &str,
-    before: Option<&str>,
+    (release, manifest): (&str, &Manifest),
+    before: Option<&Before>,
     decision: &Decision,
 ) -> Result<()> {
     let namespace = &config.alarms.namespace;
     let mut over = candidate_names(namespace, release);
     match decision {
         Decision::Verified { .. } | Decision::Restored { .. } => {
-            for alarm in config.alarms.live(release) {
-                alarms.ensure_alarm(&alarm).await?;
+            let serves = endpoint_config(manifest)?;
+            let of_endpoint = config.endpoint_alarms.of(&serves);
+            for alarm in config.alarms.live(release).iter().chain(&of_endpoint) {
+                alarms.ensure_alarm(alarm).await?;
             }
-            over.extend(before.map(|before| silence_name(namespace, before)));
+            if let Some(before) = before {
+                over.push(silence_name(namespace, &before.release));
+                let served = endpoint_config(&before.manifest)?;
+                if served != serves {
+                    over.extend(endpoint::alarm_names(&served));
+                }
+            }
         }
         Decision::Failed { .. } => {}
         _ => return Ok(()),

@@ -161,7 +161,7 @@ impl Cloud {
         };
         let functions = try_join_all(plans.iter().map(|plan| async {
             let binary = options.bin_dir.join(&plan.key);
-            let deployed = deploy::function(&around.wire, plan, &binary).await;
+            let deployed = deploy::function(&around.wire, &around.place, plan, &binary).await;
             deployed.with_context(|| format!("deploying {}", plan.key))
         }));
         let (stand_ins, functions) = tokio::join!(stand_ins, functions);

@@ -34,7 +34,12 @@ pub async fn foundation(wire: &Wire, place: &Place) -> anyhow::Result<()> {
 }
 
 /// A function with its role, queues, rules and mapping. `binary` is its program.
-pub async fn function(wire: &Wire, plan: &FunctionPlan, binary: &Path) -> anyhow::Result<()> {
+pub async fn function(
+    wire: &Wire,
+    place: &Place,
+    plan: &FunctionPlan,
+    binary: &Path,
+) -> anyhow::Result<()> {
     let build = async {
         role(
             wire,
@@ -43,7 +48,10 @@ pub async fn function(wire: &Wire, plan: &FunctionPlan, binary: &Path) -> anyhow
             Some(&plan.policy),
         )
         .await?;
-        create_function(wire, plan, binary).await
+        create_function(wire, plan, binary).await?;
+        let alarms = plan.alarms.iter().enumerate();
+        let permitted = alarms.map(|(n, alarms)| permit_alarms(wire, place, &plan.name, n, alarms));
+        try_join_all(permitted).await.map(drop)
     };
     let feed = async {
         queue(wire, &plan.dead_letters, None).await?;
@@ -140,7 +148,7 @@ async fn alerts(wire: &Wire, place: &Place) -> anyhow::Result<()> {
 }
 
 /// What SageMaker's jobs and endpoints may do: read the data and their models, write their output,
-/// pull their images, log and measure.
+/// pull their images, log and measure, look at the alarms of updates.
 async fn execution_role(wire: &Wire, place: &Place) -> anyhow::Result<()> {
     let buckets = [place.data_bucket(), place.artifacts_bucket()];
     let arns = buckets.map(|bucket| format!("arn:aws:s3:::{bucket}"));
@@ -149,6 +157,7 @@ async fn execution_role(wire: &Wire, place: &Place) -> anyhow::Result<()> {
         .repositories()
         .map(|name| place.arn("ecr", &format!("repository/{name}")));
     let logs = place.arn("logs", "log-group:/aws/sagemaker/*");
+    let alarms = place.arn("cloudwatch", "alarm:*");
     let allow = |actions: Value, resources: Value| json!({"Effect": "Allow", "Action": actions, "Resource": resources});
     let policy = json!({
         "Version": "2012-10-17",
@@ -160,6 +169,8 @@ async fn execution_role(wire: &Wire, place: &Place) -> anyhow::Result<()> {
                 json!(repositories),
             ),
             allow(json!(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]), json!(logs)),
+            // Endpoint updates look at their alarms with this role.
+            allow(json!("cloudwatch:DescribeAlarms"), json!(alarms)),
             allow(json!(["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]), json!("*")),
         ],
     });
@@ -295,6 +306,35 @@ async fn create_function(wire: &Wire, plan: &FunctionPlan, binary: &Path) -> any
         body.to_string(),
     )
     .await?;
+    Ok(())
+}
+
+/// Lets CloudWatch invoke a function on behalf of these alarms of this account.
+async fn permit_alarms(
+    wire: &Wire,
+    place: &Place,
+    function: &str,
+    number: usize,
+    alarms: &str,
+) -> anyhow::Result<()> {
+    let permission = json!({
+        "StatementId": format!("alarms-{number}"),
+        "Action": "lambda:InvokeFunction",
+        "Principal": "lambda.alarms.cloudwatch.amazonaws.com",
+        "SourceAccount": place.account,
+        "SourceArn": alarms,
+    });
+    let path = format!("/2015-03-31/functions/{function}/policy");
+    let headers = [("content-type", "application/json")];
+    wire.rest(
+        "lambda",
+        Method::POST,
+        &path,
+        &headers,
+        permission.to_string(),
+    )
+    .await
+    .with_context(|| format!("alarms' permission to invoke {function}"))?;
     Ok(())
 }
 

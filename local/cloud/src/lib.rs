@@ -27,6 +27,7 @@ pub mod router;
 mod scan;
 mod services;
 pub mod settings;
+mod watch;
 
 pub use cloud::{Addresses, Cloud, Options};
 pub use drive::{Alert, Depths};

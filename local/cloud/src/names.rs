@@ -20,7 +20,7 @@ pub struct Place {
 /// The names that mean the same for each function. The others are a function's own: `function` is
 /// what the project calls it (`notify`; deployed it is `retail-forecast-{environment}-notify`), and
 /// `queue_url`, `queue_arn`, `dlq_url`, `dlq_arn` are its queue's and its dead-letter queue's.
-pub const SHARED: [&str; 20] = [
+pub const SHARED: [&str; 21] = [
     "environment",
     "region",
     "account",
@@ -29,6 +29,7 @@ pub const SHARED: [&str; 20] = [
     "event_bus",
     "event_bus_arn",
     "alerts_topic_arn",
+    "rollback_function_arn",
     "model_package_group",
     "train_repository",
     "infer_repository",
@@ -114,6 +115,14 @@ impl Place {
         format!("retail-forecast-{}-{function}", self.environment)
     }
 
+    /// ARN of a function.
+    pub fn function_arn(&self, function: &str) -> String {
+        self.arn(
+            "lambda",
+            &format!("function:{}", self.function_name(function)),
+        )
+    }
+
     /// ARN of a resource of a regional service.
     pub fn arn(&self, service: &str, resource: &str) -> String {
         format!(
@@ -139,6 +148,7 @@ impl Place {
             self.event_bus(),
             self.arn("events", &format!("event-bus/{}", self.event_bus())),
             self.alerts_topic_arn(),
+            self.function_arn("roll-back"),
             "retail-forecast-models".to_owned(),
             train.to_owned(),
             infer.to_owned(),

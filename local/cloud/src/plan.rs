@@ -36,6 +36,8 @@ pub struct FunctionPlan {
     pub dead_letters: QueuePlan,
     /// What fills the queue.
     pub rules: Vec<RulePlan>,
+    /// ARNs, with `*`, of the alarms whose action may invoke it past its queue.
+    pub alarms: Vec<String>,
 }
 
 /// A queue.
@@ -134,7 +136,10 @@ pub(crate) fn plan_function(key: &str, settings: FunctionSettings, place: &Place
         })
         .collect();
     let limits = settings.limits;
+    let alarms = settings.invoked_by_alarms.iter();
+    let alarms = alarms.map(|name| place.arn("cloudwatch", &format!("alarm:{name}")));
     FunctionPlan {
+        alarms: alarms.collect(),
         key: key.to_owned(),
         role_arn: place.role_arn(&name),
         name,

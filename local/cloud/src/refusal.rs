@@ -50,6 +50,8 @@ const RESERVED_VARIABLES: [&str; 16] = [
     "LAMBDA_TASK_ROOT",
 ];
 
+/// The variable that names what alarms invoke.
+const ROLLBACK: &str = "ROLLBACK_FUNCTION_ARN";
 /// Lambda's limit on a function's variables, names and values, bytes.
 const ENVIRONMENT_BYTES: usize = 4096;
 /// IAM's limit on a role's inline policies, characters without white space.
@@ -68,6 +70,7 @@ pub fn refusals(plans: &[FunctionPlan]) -> Vec<Refusal> {
         check.environment();
         check.policy();
         check.queue();
+        check.alarms(plans);
     }
     refusals
 }
@@ -181,6 +184,20 @@ impl Check<'_> {
         }
     }
 
+    /// An alarm that this function makes can't invoke what doesn't let alarms in.
+    fn alarms(&mut self, plans: &[FunctionPlan]) {
+        let Some(arn) = self.plan.limits.environment.get(ROLLBACK) else {
+            return;
+        };
+        let (_, name) = arn.rsplit_once(':').unwrap_or_default();
+        let lets_in = plans
+            .iter()
+            .any(|plan| plan.name == name && !plan.alarms.is_empty());
+        self.refuse_if(!lets_in, || {
+            format!("{ROLLBACK} is {arn}, which no alarm may invoke (invoked_by_alarms)")
+        });
+    }
+
     fn queue(&mut self) {
         let plan = self.plan;
         let (timeout, visibility) = (plan.limits.timeout_s, plan.queue.visibility_timeout_s);
@@ -264,6 +281,7 @@ mod tests {
             },
             policy: statement(&json!("s3:GetObject"), "*"),
             rules: BTreeMap::from([("uploads".to_owned(), (String::new(), trigger))]),
+            invoked_by_alarms: vec![],
         };
         plan_function("f", settings, &place)
     }
@@ -344,6 +362,18 @@ mod tests {
                 "{reason}: {texts:?}"
             );
         }
+    }
+
+    #[test]
+    fn alarms_that_may_not_invoke_the_rollback_are_refused() {
+        let mut plan = good();
+        let arn = format!("arn:aws:lambda:r:1:function:{}", plan.name);
+        let environment = &mut plan.limits.environment;
+        environment.insert(super::ROLLBACK.to_owned(), arn);
+        let refused = refusals(&[plan.clone()]);
+        assert!(refused[0].to_string().contains("no alarm may invoke"));
+        plan.alarms = vec!["arn:aws:cloudwatch:r:1:alarm:API-*".to_owned()];
+        assert_eq!(refusals(&[plan]), []);
     }
 
     #[test]

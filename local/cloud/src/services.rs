@@ -11,9 +11,11 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use crate::{
     Addresses, alarms::Alarms, emulator::free_ports, front, iam::Policy, identity::Identity,
     image::Registered, manifests::Manifests, names::Place, plan::FunctionPlan, registry::Registry,
-    router::Router,
+    router::Router, watch::CloudWatch,
 };
 
+/// How often endpoints publish their metrics: every minute on AWS.
+const ENDPOINT_METRICS: Duration = Duration::from_secs(5);
 /// Group of the functions' roles inside the cluster, as their access entries say.
 const DEPLOYERS: &str = "retail-forecast-deployers";
 /// First wait before a crashed container starts again: 10 s on a real node, for which nobody waits.
@@ -151,6 +153,7 @@ impl Services {
             Arc::clone(&authorize),
             Arc::clone(&deliver),
         ));
+        let cloudwatch = reserved.addresses.cloudwatch.clone();
         let front = front::serve(reserved.cloudwatch, Arc::clone(&alarms), services.stopped());
         services.spawn("CloudWatch", async { Ok(front.await?) });
         let stopped = services.stopped();
@@ -166,6 +169,11 @@ impl Services {
             authorize,
             deliver,
             images,
+            watch: Arc::new(CloudWatch::new(
+                around.wire.at(&cloudwatch),
+                Arc::clone(&around.identity),
+            )),
+            metrics_period: ENDPOINT_METRICS,
         };
         let sagemaker = local_sagemaker::serve(reserved.sagemaker, config, services.stopped());
         services.spawn("SageMaker", sagemaker);

@@ -124,6 +124,8 @@ pub struct Overrides {
     ephemeral_storage_mb: Option<u32>,
     oldest_message_s: Option<u32>,
     environment: BTreeMap<String, String>,
+    /// Names, with `*`, of the CloudWatch alarms whose action may invoke it past its queue.
+    invoked_by_alarms: Vec<String>,
 }
 
 impl Overrides {
@@ -205,6 +207,8 @@ pub struct FunctionSettings {
     pub policy: Value,
     /// What wakes it, with the description, by the rule's name.
     pub rules: BTreeMap<String, (String, Trigger)>,
+    /// Names, with `*`, of the alarms whose action may invoke it.
+    pub invoked_by_alarms: Vec<String>,
 }
 
 /// The project's files, read; names are filled for each function by [`Settings::function`].
@@ -272,20 +276,24 @@ impl Settings {
         let overrides = self.functions.get(name).cloned().unwrap_or_default();
         let mut limits = overrides.over(&self.defaults);
         let path = self.root.join("infra/functions.json");
+        let fill = |text: &str| {
+            names.fill_text(text).map_err(|source| SettingsError::Name {
+                path: path.clone(),
+                source,
+            })
+        };
         for value in limits.environment.values_mut() {
-            *value = names
-                .fill_text(value)
-                .map_err(|source| SettingsError::Name {
-                    path: path.clone(),
-                    source,
-                })?;
+            *value = fill(value)?;
         }
+        let alarms = overrides.invoked_by_alarms.iter();
+        let invoked_by_alarms = alarms.map(|name| fill(name)).collect::<Result<_, _>>()?;
         let policy = self.root.join(format!("infra/policies/{name}.json"));
         let patterns = self.root.join(format!("events/patterns/{name}.json"));
         Ok(FunctionSettings {
             limits,
             policy: filled(&policy, names)?,
             rules: rules(&patterns, names)?,
+            invoked_by_alarms,
         })
     }
 }
@@ -368,7 +376,8 @@ mod tests {
         json!({
             "defaults": {"memory_mb": 128, "timeout_s": 30, "batch_size": 10,
                 "max_receive_count": 5, "concurrency": 10, "environment": {"A": "${region}", "B": "b"}},
-            "functions": {"f": {"timeout_s": 60, "environment": {"B": "${environment}"}}},
+            "functions": {"f": {"timeout_s": 60, "environment": {"B": "${environment}"},
+                "invoked_by_alarms": ["API-*-${namespace}"]}},
         })
     }
 
@@ -390,6 +399,7 @@ mod tests {
         assert_eq!(function.limits.environment["A"], "r");
         assert_eq!(function.limits.environment["B"], "dev");
         assert_eq!(function.policy, json!({"a": "1"}));
+        assert_eq!(function.invoked_by_alarms, ["API-*-retail-forecast-dev"]);
         let bus = "retail-forecast-dev".to_owned();
         let pattern = json!({"source": ["s"]});
         assert_eq!(

@@ -192,7 +192,11 @@ impl Stage<'_> {
     }
 
     /// Waits for an event and shows it as a stage.
-    async fn stage_of(&mut self, name: &str, detail_type: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn stage_of(
+        &mut self,
+        name: &str,
+        detail_type: &str,
+    ) -> anyhow::Result<Value> {
         let stage = self.screen.stage(name);
         let failures: Vec<&str> = FAILURES
             .into_iter()
@@ -230,7 +234,7 @@ impl Stage<'_> {
     }
 
     /// The release that the API answers for.
-    async fn live_release(&self) -> anyhow::Result<String> {
+    pub(crate) async fn live_release(&self) -> anyhow::Result<String> {
         let url = format!("{}/health", self.cloud.addresses().service);
         let health: Value = reqwest::get(&url).await?.json().await?;
         let release = health["release"].as_str();

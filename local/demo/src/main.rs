@@ -2,6 +2,7 @@
 
 mod data;
 mod defects;
+mod endpoint;
 mod inventory;
 mod report;
 mod scenes;
@@ -47,44 +48,57 @@ struct Arguments {
     output: PathBuf,
 }
 
-/// Titles, and what has to be seen.
-const SCENES: [(&str, &str); 8] = [
+/// Numbers, titles, and what has to be seen.
+const SCENES: [(usize, &str, &str); 9] = [
     (
+        1,
         "A first upload becomes a verified release",
         "validated, trained, judged first-model, registered, deployed, verified; the service predicts",
     ),
     (
+        2,
         "More data: challenger against champion",
         "both scored on the very same rows; replaced or kept, with the numbers",
     ),
     (
+        3,
         "Broken uploads",
         "a missing column, a negative sale and a repeated key are refused with row numbers; nothing is trained",
     ),
     (
+        4,
         "Every event of scene 1, delivered again",
         "nothing new is made",
     ),
     (
+        5,
         "The weekly check, Monday 02:00 UTC",
         "keep, retrain or no-data, with the reason",
     ),
     (
+        6,
         "A release that passes every check fails under traffic",
         "its alarm brings the good release back within 60 s; the bad image is quarantined, and its event delivered again does nothing",
     ),
     (
+        7,
         "A canary that does worse than what is live",
         "one pod of three; its error rate in the same periods ends it; the live pods go on, and the image is quarantined",
     ),
     (
+        8,
         "An image with HIGH findings",
         "stopped at its scan; what is live stays live",
+    ),
+    (
+        9,
+        "An endpoint update that fails and comes back",
+        "while it bakes its alarm takes the endpoint back to the old configuration; one rollback of the whole release within 60 s, the guilty package Rejected and quarantined, people told",
     ),
 ];
 
 /// What the demonstration sets otherwise than a deployment on AWS.
-const SETTINGS: &str = "verify-release and judge-canary look again after 1 s instead of 10 s; a canary bakes for 20 s instead of 600 s, measured in periods of 10 s instead of 60 s; alarms have 3 periods of 10 s instead of 60 s, and the API publishes its metrics every 5 s instead of 60 s";
+const SETTINGS: &str = "verify-release and judge-canary look again after 1 s instead of 10 s; a canary bakes for 20 s instead of 600 s, measured in periods of 10 s instead of 60 s; alarms have 3 periods of 10 s instead of 60 s, and the API publishes its metrics every 5 s instead of 60 s; endpoint updates bake for 20 s instead of 300 s, under alarms of 1 period of 10 s instead of 2 of 60 s, on metrics of every 5 s instead of 60 s";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -182,12 +196,21 @@ fn overrides() -> BTreeMap<String, BTreeMap<String, String>> {
             "deploy-release",
             &[
                 ("ALARM_PERIOD_S", "10"),
+                ("ENDPOINT_ALARM_PERIOD_S", "10"),
+                ("ENDPOINT_ALARM_PERIODS", "1"),
+                ("ENDPOINT_BAKE_S", "20"),
+                ("ENDPOINT_KEEP_OLD_S", "0"),
                 ("API_ENVIRONMENT", r#"{"METRICS_PERIOD_S": "5"}"#),
             ],
         ),
         set(
             "verify-release",
-            &[("ALARM_PERIOD_S", "10"), ("LOOK_AGAIN_S", "1")],
+            &[
+                ("ALARM_PERIOD_S", "10"),
+                ("ENDPOINT_ALARM_PERIOD_S", "10"),
+                ("ENDPOINT_ALARM_PERIODS", "1"),
+                ("LOOK_AGAIN_S", "1"),
+            ],
         ),
         set(
             "judge-canary",
@@ -218,8 +241,7 @@ async fn play(
     let began = Instant::now();
     let mut scenes = vec![];
     let mut first_scene = vec![];
-    for (index, (title, expected)) in SCENES.iter().enumerate() {
-        let number = index + 1;
+    for (number, title, expected) in SCENES {
         screen.scene(number, title);
         let started = Instant::now();
         let mut stage = Stage {
@@ -241,7 +263,8 @@ async fn play(
             5 => stage.weekly_check().await,
             6 => stage.failing_release().await,
             7 => stage.aborted_canary().await,
-            _ => stage.vulnerable_image().await,
+            8 => stage.vulnerable_image().await,
+            _ => stage.endpoint_update().await,
         };
         let (passed, seen) = match seen {
             Ok(seen) => (true, seen),
@@ -252,8 +275,8 @@ async fn play(
         };
         scenes.push(SceneReport {
             scene: number,
-            title: (*title).to_owned(),
-            expected: (*expected).to_owned(),
+            title: title.to_owned(),
+            expected: expected.to_owned(),
             seen,
             passed,
             seconds: started.elapsed().as_secs_f64(),

@@ -6,3 +6,5 @@ mod deploy;
 pub(crate) mod endpoint;
 mod fleet;
 mod invoke;
+pub(crate) mod meter;
+mod shift;

@@ -8,9 +8,15 @@
 //! # What is here
 //!
 //! - Training and transform jobs: create, describe, stop, list.
-//! - Models, endpoint configurations, endpoints: create, describe, list, delete; endpoints are
-//!   updated beside the running one, and go back to it when the update fails. Weights and instance
+//! - Models, endpoint configurations, endpoints: create, describe, list, delete. Weights and instance
 //!   counts can be changed.
+//! - Blue/green updates of endpoints, all at once, canary or linear: the old containers serve until the
+//!   new ones answer, the calls shift, each step bakes while the alarms of the update are looked at in
+//!   CloudWatch with the execution role, and an alarm, a container that doesn't come up or the update's
+//!   limit takes it back (`RollingBack`, then `InService` on the old configuration with the reason).
+//! - What is measured of invocations, in `AWS/SageMaker` by endpoint and variant, and by configuration:
+//!   `Invocations`, `Invocation4XXErrors`, `Invocation5XXErrors`, `ModelLatency`, `OverheadLatency`;
+//!   every few seconds instead of every minute.
 //! - Model package groups and packages: create, describe, list; packages are updated and deleted.
 //! - Tags.
 //!
@@ -27,9 +33,15 @@
 //!   sharding, network or spot settings. Jobs run on one instance.
 //! - Transform: `SplitType` `None` or `Line`; no `DataProcessing`, no data capture.
 //! - Hosting: one process for each production variant, whatever its instance count; no serverless,
-//!   asynchronous, shadow or multi-container variants. A `DeploymentConfig` is checked for nothing
-//!   and described back, but traffic always moves at once and its alarms aren't watched. Data capture
-//!   is described back and captures nothing.
+//!   asynchronous, shadow or multi-container variants. Data capture is described back and captures
+//!   nothing.
+//! - Updates: no rolling ones. A share of the calls is a share of the calls, whatever the instances. A
+//!   rollback takes a moment where AWS takes minutes, and always succeeds: an endpoint is never
+//!   `OutOfService`, `SystemUpdating` or `UpdateRollbackFailed`. There are no `SageMaker Endpoint
+//!   Deployment State Change` events, and `PendingDeploymentSummary` has no variants. An alarm's reason
+//!   is in our words, since AWS documents none. A `DeploymentConfig` on creation is described back and
+//!   has no effect, as on AWS.
+//! - Metrics of instances (`CPUUtilization` and the like) and `InvocationsPerInstance`.
 //! - A container that doesn't answer `/ping` fails after 30 s (8 min on AWS) unless the variant says
 //!   otherwise, and at once when its program ends.
 //! - Execution roles: passing one is checked, what it may read is not. Jobs read and write S3 as the
@@ -60,7 +72,7 @@ mod time;
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::serve::ListenerExt as _;
-use local_wire::{Authorize, Deliver, Images};
+use local_wire::{Authorize, Deliver, Images, Watch};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::service::Service;
@@ -86,6 +98,10 @@ pub struct Config {
     pub deliver: Arc<dyn Deliver>,
     /// What images run.
     pub images: Arc<dyn Images>,
+    /// Where metrics go, and where updates look at their alarms.
+    pub watch: Arc<dyn Watch>,
+    /// How often metrics are published: a minute on AWS.
+    pub metrics_period: Duration,
 }
 
 /// Serves on `listener` until `shutdown` completes, then ends every program it started.
@@ -98,7 +114,11 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    let metrics_period = config.metrics_period;
     let service = Arc::new(Service::new(config)?);
+    service
+        .tasks
+        .spawn(Arc::clone(&service).publish(metrics_period));
     // Without this, small answers wait for the peer's delayed acknowledgement, 40 ms each.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

@@ -49,6 +49,13 @@ impl Container {
     }
 }
 
+impl Model {
+    /// The role that its containers run with.
+    pub(crate) fn role(&self) -> Option<&str> {
+        self.request.text("ExecutionRoleArn")
+    }
+}
+
 impl State {
     /// The container of a model, through its model package where it names one.
     pub(crate) fn container(&self, model: &str) -> Result<Container, String> {

@@ -9,14 +9,14 @@ use std::{
     },
 };
 
-use local_wire::{Authorize, Caller, Images};
+use local_wire::{Authorize, Caller, Images, Watch};
 use serde_json::Value;
 
 use crate::{
     Config,
     error::ApiError,
     events::Outbox,
-    hosting::{configs::EndpointConfig, endpoint::Endpoint},
+    hosting::{configs::EndpointConfig, endpoint::Endpoint, meter::Meter},
     input::Input,
     jobs::{training::TrainingJob, transform::TransformJob},
     models::Model,
@@ -56,6 +56,8 @@ pub(crate) struct Service {
     pub(crate) names: Names,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) images: Arc<dyn Images>,
+    pub(crate) watch: Arc<dyn Watch>,
+    pub(crate) meter: Meter,
     pub(crate) outbox: Outbox,
     pub(crate) tasks: Arc<Tasks>,
     /// Talks to the programs of images.
@@ -81,6 +83,8 @@ impl Service {
             names,
             store: config.store,
             images: config.images,
+            watch: config.watch,
+            meter: Meter::default(),
             tasks,
             http: reqwest::Client::builder()
                 .no_proxy()

@@ -163,7 +163,8 @@ mod tests {
     use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
     use local_wire::{
-        Authorize, BoxFuture, Caller, Credentials, Deliver, ImageSpec, Images, Refused, Wire,
+        AlarmState, Authorize, BoxFuture, Caller, Credentials, Deliver, ImageSpec, Images, Refused,
+        Watch, Wire,
     };
 
     use super::*;
@@ -201,6 +202,24 @@ mod tests {
         }
     }
 
+    impl Watch for Seams {
+        fn put_metrics<'a>(
+            &'a self,
+            _: &'a str,
+            _: Vec<serde_json::Value>,
+        ) -> BoxFuture<'a, Result<(), String>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn alarms<'a>(
+            &'a self,
+            _: &'a str,
+            _: &'a [String],
+        ) -> BoxFuture<'a, Result<Vec<AlarmState>, String>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+    }
+
     #[tokio::test]
     async fn a_program_that_never_answers_is_given_up_and_ended() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
@@ -220,7 +239,9 @@ mod tests {
             store: Arc::new(Wire::new("http://127.0.0.1:1", "r", credentials)),
             authorize: seams.clone(),
             deliver: seams.clone(),
-            images: seams,
+            images: seams.clone(),
+            watch: seams,
+            metrics_period: Duration::from_secs(5),
         })?;
         let container = Container {
             image: "silent".to_owned(),

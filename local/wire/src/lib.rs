@@ -1,5 +1,5 @@
 //! What the parts of the local cloud share: signed calls to the emulator, who may call what, and how
-//! a service's event reaches the deployed rules.
+//! a service's event reaches the deployed rules and its metrics CloudWatch.
 //!
 //! The functions never see this crate; they talk to the local cloud through the AWS SDK as they do
 //! on AWS.
@@ -14,5 +14,7 @@ pub use call::{CallError, Credentials, Response, Wire};
 pub use group::ProcessGroup;
 pub use http::Method;
 pub use s3::S3Object;
-pub use seams::{Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused};
+pub use seams::{
+    AlarmState, Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused, Watch,
+};
 pub use xml::{text as xml_text, texts as xml_texts};

@@ -1,4 +1,4 @@
-//! The two seams between a service stand-in and the cloud it stands in.
+//! The seams between a service stand-in and the cloud it stands in.
 
 use std::{future::Future, pin::Pin};
 
@@ -63,6 +63,34 @@ pub trait Deliver: Send + Sync + 'static {
     /// Delivers to each enabled rule of the default bus that matches; an error names the rule or
     /// target that couldn't be reached.
     fn deliver(&self, event: Value) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// How an alarm stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmState {
+    /// Alarm name.
+    pub name: String,
+    /// `OK`, `ALARM` or `INSUFFICIENT_DATA`.
+    pub state: String,
+    /// Why, in CloudWatch's words.
+    pub reason: String,
+}
+
+/// CloudWatch as another service uses it: its metrics go there, alarms are looked at there.
+pub trait Watch: Send + Sync + 'static {
+    /// `PutMetricData`, by the service itself: `data` is `MetricData`.
+    fn put_metrics<'a>(
+        &'a self,
+        namespace: &'a str,
+        data: Vec<Value>,
+    ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// `DescribeAlarms`, as the role that the service was passed. Alarms that aren't there are left out.
+    fn alarms<'a>(
+        &'a self,
+        role_arn: &'a str,
+        names: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<AlarmState>, String>>;
 }
 
 /// What an image reference runs on this machine: there are no layers here, an image names programs.

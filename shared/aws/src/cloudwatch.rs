@@ -119,10 +119,7 @@ impl CloudWatch {
         period: Duration,
     ) -> Result<()> {
         let resolution = (period < Duration::from_mins(1)).then_some(1);
-        let dimensions: Vec<Dimension> = dimensions
-            .iter()
-            .map(|(name, value)| Dimension::builder().name(name).value(value).build())
-            .collect();
+        let dimensions = self::dimensions(dimensions);
         let data: Vec<MetricDatum> = data
             .into_iter()
             .map(|datum| {
@@ -159,6 +156,12 @@ impl CloudWatch {
     }
 }
 
+fn dimensions(of: &BTreeMap<String, String>) -> Vec<Dimension> {
+    of.iter()
+        .map(|(name, value)| Dimension::builder().name(name).value(value).build())
+        .collect()
+}
+
 impl Alarms for CloudWatch {
     async fn ensure_alarm(&self, spec: &AlarmSpec) -> Result<()> {
         let actions = Some(spec.actions.clone());
@@ -173,12 +176,7 @@ impl Alarms for CloudWatch {
             .alarm_description(&spec.description)
             .namespace(&spec.metrics)
             .metric_name(&spec.metric)
-            .dimensions(
-                Dimension::builder()
-                    .name(RELEASE)
-                    .value(&spec.release)
-                    .build(),
-            )
+            .set_dimensions(Some(dimensions(&spec.dimensions)))
             .statistic(Statistic::Average)
             .comparison_operator(ComparisonOperator::GreaterThanThreshold)
             .threshold(spec.threshold)

@@ -9,6 +9,8 @@
 //! tells people when not even the request count comes any more. It bears its release's name, so that it
 //! begins anew with each: a release that has yet to speak isn't silent.
 
+use std::collections::BTreeMap;
+
 use crate::{Result, ports::AlarmSpec, settings::Settings};
 
 /// What the names of all alarms of the API begin with.
@@ -24,6 +26,8 @@ pub struct AlarmSettings {
     pub namespace: String,
     /// Topic that reaches people.
     pub topic_arn: String,
+    /// The rollback, which an alarm that speaks against a release invokes.
+    pub rollback_arn: String,
     /// Highest error rate, percent.
     pub error_rate_percent: f64,
     /// Highest mean latency, milliseconds.
@@ -40,6 +44,7 @@ impl AlarmSettings {
         Ok(Self {
             namespace: settings.text("NAMESPACE")?,
             topic_arn: settings.text("ALERTS_TOPIC_ARN")?,
+            rollback_arn: settings.text("ROLLBACK_FUNCTION_ARN")?,
             error_rate_percent: settings.parsed("ALARM_ERROR_RATE_PERCENT")?,
             latency_ms: settings.parsed("ALARM_LATENCY_MS")?,
             period_s: settings.parsed("ALARM_PERIOD_S")?,
@@ -52,6 +57,7 @@ impl AlarmSettings {
         let mut alarms = self.against(release, "");
         alarms.push(AlarmSpec {
             tells_silence: true,
+            actions: vec![self.topic_arn.clone()],
             ..self.alarm(
                 SILENCE,
                 &format!("-{release}"),
@@ -103,12 +109,12 @@ impl AlarmSettings {
             ),
             metrics: format!("RetailForecast/{namespace}"),
             metric: metric.to_owned(),
-            release: release.to_owned(),
+            dimensions: BTreeMap::from([("DeploymentId".to_owned(), release.to_owned())]),
             threshold,
             period_s: self.period_s,
             periods: self.periods,
             tells_silence: false,
-            actions: vec![self.topic_arn.clone()],
+            actions: vec![self.topic_arn.clone(), self.rollback_arn.clone()],
         }
     }
 }
@@ -134,6 +140,7 @@ mod tests {
         let settings = AlarmSettings {
             namespace: "retail-forecast-dev".to_owned(),
             topic_arn: "topic".to_owned(),
+            rollback_arn: "rollback".to_owned(),
             error_rate_percent: 5.0,
             latency_ms: 1000.0,
             period_s: 60,
@@ -160,5 +167,12 @@ mod tests {
             .map(|alarm| alarm.tells_silence)
             .collect();
         assert_eq!(silent, [false, false, true]);
+        // Silence tells people; it says nothing against the release.
+        let told: Vec<usize> = settings
+            .live("release-a")
+            .iter()
+            .map(|alarm| alarm.actions.len())
+            .collect();
+        assert_eq!(told, [2, 2, 1]);
     }
 }

@@ -69,7 +69,8 @@ pub fn canary_pods(live: u32, share_percent: u32) -> u32 {
     ((live * share + rest / 2) / rest).max(1)
 }
 
-/// What the SageMaker endpoint is given. The configuration's name is computed from what it serves.
+/// What the SageMaker endpoint is given, without a word on how it changes over. The configuration's name
+/// is computed from what it serves.
 pub fn endpoint(name: &str, role_arn: &str, manifest: &Manifest) -> Result<EndpointSpec> {
     let configuration = &manifest.configuration;
     Ok(EndpointSpec {
@@ -83,6 +84,7 @@ pub fn endpoint(name: &str, role_arn: &str, manifest: &Manifest) -> Result<Endpo
             ("Project".to_owned(), "RetailForecast".to_owned()),
             ("Environment".to_owned(), manifest.environment.clone()),
         ]),
+        update: None,
     })
 }
 

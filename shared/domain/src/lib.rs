@@ -3,6 +3,7 @@
 
 pub mod alarms;
 pub mod converge;
+pub mod endpoint;
 pub mod error;
 pub mod evaluation;
 pub mod layout;

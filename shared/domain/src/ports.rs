@@ -280,6 +280,24 @@ pub struct EndpointSpec {
     pub instance_count: u32,
     /// Tags.
     pub tags: BTreeMap<String, String>,
+    /// How an update changes over; `None` for the way back, which goes all at once and which no alarm
+    /// stops. An endpoint that is created has nothing to go back to, and nothing to shift.
+    pub update: Option<BlueGreen>,
+}
+
+/// How an endpoint's update shifts traffic to the new instances, and what takes it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlueGreen {
+    /// Percent of the new instances that get traffic first; `None` shifts all of it at once.
+    pub canary_percent: Option<i32>,
+    /// How long the alarms are watched after each shift, seconds.
+    pub bake_s: i32,
+    /// How long the old instances stay after that, seconds.
+    pub keep_old_s: i32,
+    /// Limit of the whole update, seconds.
+    pub limit_s: i32,
+    /// Names of the alarms that take the update back.
+    pub alarms: Vec<String>,
 }
 
 /// How an endpoint stands.
@@ -396,7 +414,7 @@ pub struct Answer {
     pub trouble: Option<String>,
 }
 
-/// An alarm on one metric of one release's API.
+/// An alarm on one metric: of one release's API, or of one configuration of the endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlarmSpec {
     /// Alarm name.
@@ -405,10 +423,10 @@ pub struct AlarmSpec {
     pub description: String,
     /// CloudWatch namespace of the metric.
     pub metrics: String,
-    /// `ErrorRate` (percent), `Latency` (milliseconds) or `RequestCount`.
+    /// Name of the metric.
     pub metric: String,
-    /// The release: the metric's dimension `DeploymentId`.
-    pub release: String,
+    /// The metric's dimensions, all of them.
+    pub dimensions: BTreeMap<String, String>,
     /// It alarms when the average over a period lies above.
     pub threshold: f64,
     /// Length of a period, seconds: 10, 20, 30 or minutes.

@@ -120,8 +120,13 @@ pub struct Alarm {
     pub state: String,
     /// Why, in CloudWatch's words.
     pub reason: String,
+    /// When it got into that state, to the millisecond: both of its deliveries say the same, whose own
+    /// times differ. `None` when it doesn't say.
+    pub since: Option<Timestamp>,
     /// The release whose metrics it watches: the dimension `DeploymentId` of its metric, if it has one.
     pub release: Option<String>,
+    /// The endpoint configuration that it watches: the dimension `EndpointConfigName`, if it has one.
+    pub endpoint_config: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -362,18 +367,25 @@ fn alarm(value: Value) -> Result<Alarm> {
         value: String,
         #[serde(default)]
         reason: String,
+        #[serde(default)]
+        timestamp: Value,
     }
     let detail: Detail = detail("a CloudWatch alarm event", value)?;
-    let metrics = detail.configuration["metrics"].as_array().into_iter();
-    let mut releases = metrics.flatten().filter_map(|metric| {
-        let dimensions = &metric["metricStat"]["metric"]["dimensions"];
-        dimensions["DeploymentId"].as_str().map(str::to_owned)
-    });
+    let dimension = |name: &str| {
+        let metrics = detail.configuration["metrics"].as_array().into_iter();
+        let mut values = metrics.flatten().filter_map(|metric| {
+            let dimensions = &metric["metricStat"]["metric"]["dimensions"];
+            dimensions[name].as_str().map(str::to_owned)
+        });
+        values.next()
+    };
     Ok(Alarm {
+        since: time(&detail.state.timestamp).ok(),
+        release: dimension("DeploymentId"),
+        endpoint_config: dimension("EndpointConfigName"),
         name: detail.alarm_name,
         state: detail.state.value,
         reason: detail.state.reason,
-        release: releases.next(),
     })
 }
 

@@ -107,9 +107,11 @@ fn ensure_config(state: &mut State, spec: &EndpointSpec) -> Result<()> {
             spec.package_arn
         )));
     }
-    state
-        .endpoint_configs
-        .insert(spec.config.clone(), spec.clone());
+    let config = EndpointSpec {
+        update: None,
+        ..spec.clone()
+    };
+    state.endpoint_configs.insert(spec.config.clone(), config);
     Ok(())
 }
 
@@ -208,6 +210,7 @@ mod tests {
             instance_type: "ml.t2.medium".to_owned(),
             instance_count: 1,
             tags: BTreeMap::new(),
+            update: None,
         }))
     }
 

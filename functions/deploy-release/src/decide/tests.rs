@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
 use domain::alarms::AlarmSettings;
+use domain::endpoint::{EndpointAlarms, UpdatePolicy};
 use domain::release::{Configuration, Held, SCHEMA};
+
+use domain::settings::Settings;
 
 use super::*;
 
@@ -30,12 +33,33 @@ pub(crate) fn config() -> Config {
         alarms: AlarmSettings {
             namespace: "retail-forecast-dev".into(),
             topic_arn: "topic".into(),
+            rollback_arn: "rollback".into(),
             error_rate_percent: 5.0,
             latency_ms: 1000.0,
             period_s: 60,
             periods: 3,
         },
+        endpoint_alarms: EndpointAlarms::read(&endpoint_settings()).unwrap(),
+        endpoint_update: UpdatePolicy::read(&endpoint_settings()).unwrap(),
     }
+}
+
+fn endpoint_settings() -> Settings {
+    let settings = [
+        ("ENDPOINT_NAME", "retail-forecast-dev"),
+        ("ENDPOINT_INSTANCE_COUNT", "1"),
+        ("ENDPOINT_TRAFFIC", "ALL_AT_ONCE"),
+        ("ENDPOINT_BAKE_S", "300"),
+        ("ENDPOINT_KEEP_OLD_S", "60"),
+        ("ENDPOINT_UPDATE_LIMIT_S", "1800"),
+        ("ENDPOINT_ALARM_ERROR_RATE_PERCENT", "5"),
+        ("ENDPOINT_ALARM_LATENCY_MS", "1000"),
+        ("ENDPOINT_ALARM_PERIOD_S", "60"),
+        ("ENDPOINT_ALARM_PERIODS", "2"),
+        ("ALERTS_TOPIC_ARN", "topic"),
+        ("ROLLBACK_FUNCTION_ARN", "rollback"),
+    ];
+    Settings::new(settings.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
 fn package(version: u32, approval: Approval) -> Package {

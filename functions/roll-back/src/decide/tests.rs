@@ -4,11 +4,11 @@ use domain::release::{Configuration, Image, Model, Restore, SCHEMA};
 
 use super::*;
 
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         environment: "dev".into(),
         artifacts_bucket: "artifacts".into(),
@@ -21,7 +21,7 @@ fn config() -> Config {
     }
 }
 
-fn release(model: u32, image: u32) -> Manifest {
+pub(crate) fn release(model: u32, image: u32) -> Manifest {
     Manifest {
         schema: SCHEMA,
         environment: "dev".into(),
@@ -44,12 +44,12 @@ fn release(model: u32, image: u32) -> Manifest {
     }
 }
 
-fn id(manifest: &Manifest) -> String {
+pub(crate) fn id(manifest: &Manifest) -> String {
     manifest.id().unwrap()
 }
 
 /// A was good; B, which has another image, is live and was verified at 110.
-fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     let (a, b) = (release(1, 1), release(1, 2));
     let pointer = Pointer::empty("dev")
         .aim(&id(&a), at(10), at(10), "test")
@@ -65,6 +65,7 @@ fn facts() -> Facts {
         refuges: vec![(id(&a), a)],
         quarantine: Quarantine::default(),
         deployment: Some(Deployment::default()),
+        endpoint: None,
     }
 }
 
@@ -79,7 +80,7 @@ fn alarm(release: Option<&Manifest>, second: i64) -> Trigger {
 }
 
 /// The pointer after a rollback from B began, for this cause and try.
-fn restoring(caused_at: i64, attempt: u32) -> Facts {
+pub(crate) fn restoring(caused_at: i64, attempt: u32) -> Facts {
     let facts = facts();
     let restore = Restore {
         now: at(203),
@@ -92,7 +93,7 @@ fn restoring(caused_at: i64, attempt: u32) -> Facts {
     Facts { pointer, ..facts }
 }
 
-fn restored(caused_at: i64) -> Facts {
+pub(crate) fn restored(caused_at: i64) -> Facts {
     let facts = restoring(caused_at, 1);
     let pointer = facts
         .pointer
@@ -101,7 +102,7 @@ fn restored(caused_at: i64) -> Facts {
     Facts { pointer, ..facts }
 }
 
-fn said(decision: &Decision) -> (String, String) {
+pub(crate) fn said(decision: &Decision) -> (String, String) {
     let value = serde_json::to_value(decision).unwrap();
     (
         value["decision"].as_str().unwrap().to_owned(),

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::alarms::AlarmSettings;
+use domain::endpoint::EndpointAlarms;
 use domain::release::{Configuration, Image, Model, SCHEMA};
 use serde_json::json;
 
@@ -19,14 +20,24 @@ fn config() -> Config {
         endpoint: "retail-forecast-dev".into(),
         rollout_limit_s: 300,
         health_limit_s: 300,
+        endpoint_limit_s: 1800,
         look_again: Duration::from_secs(10),
         alarms: AlarmSettings {
             namespace: "retail-forecast-dev".into(),
             topic_arn: "topic".into(),
+            rollback_arn: "rollback".into(),
             error_rate_percent: 5.0,
             latency_ms: 1000.0,
             period_s: 60,
             periods: 3,
+        },
+        endpoint_alarms: EndpointAlarms {
+            endpoint: "retail-forecast-dev".into(),
+            actions: vec!["topic".into(), "rollback".into()],
+            error_rate_percent: 5.0,
+            latency_ms: 1000.0,
+            period_s: 60,
+            periods: 2,
         },
         golden_tolerance: 1e-6,
     }
@@ -145,7 +156,7 @@ fn the_first_open_check_decides() {
             trouble: Some("connection refused".into()),
         }
     };
-    let cases: [(&str, Change, &str, &str); 17] = [
+    let cases: [(&str, Change, &str, &str); 20] = [
         ("all good", |_| (), "verified", "golden rows"),
         (
             "pods missing",
@@ -191,6 +202,33 @@ fn the_first_open_check_decides() {
             |f| f.endpoint.as_mut().unwrap().status = "Updating".into(),
             "not-yet",
             "Updating",
+        ),
+        (
+            "endpoint baking, past the rollout's limit",
+            |f| {
+                f.endpoint.as_mut().unwrap().status = "Updating".into();
+                f.now = at(1000 + 1799);
+            },
+            "not-yet",
+            "Updating",
+        ),
+        (
+            "endpoint baking, too late",
+            |f| {
+                f.endpoint.as_mut().unwrap().status = "Updating".into();
+                f.now = at(1000 + 1800);
+            },
+            "failed",
+            "after 1800 s",
+        ),
+        (
+            "endpoint baking, and the API answers wrongly",
+            |f| {
+                f.endpoint.as_mut().unwrap().status = "Updating".into();
+                f.answers.as_mut().unwrap().predict.body = json!({});
+            },
+            "failed",
+            "without a `prediction`",
         ),
         (
             "endpoint came back on the old configuration",

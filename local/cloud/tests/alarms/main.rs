@@ -14,7 +14,6 @@ mod support;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use local_cloud::Cloud;
-use local_wire::Method;
 use serde_json::{Value, json};
 
 use support::{Project, is_emulator_installed};
@@ -117,23 +116,9 @@ async fn told(cloud: &Cloud, function: &str, alarm: &str, count: usize) -> Vec<S
     }
 }
 
-/// Lets CloudWatch invoke `idle`, as `AddPermission` on AWS has to, and answers its ARN.
-async fn permit_idle(cloud: &Cloud) -> String {
-    let name = &cloud.function("idle").unwrap().name;
-    let permission = json!({
-        "StatementId": "alarms",
-        "Action": "lambda:InvokeFunction",
-        "Principal": "lambda.alarms.cloudwatch.amazonaws.com",
-        "SourceAccount": cloud.place().account,
-        "SourceArn": cloud.place().arn("cloudwatch", "alarm:permitted*"),
-    });
-    let path = format!("/2015-03-31/functions/{name}/policy");
-    cloud
-        .wire()
-        .rest("lambda", Method::POST, &path, &[], permission.to_string())
-        .await
-        .unwrap();
-    cloud.place().arn("lambda", &format!("function:{name}"))
+/// ARN of `idle`, which the alarms may invoke that its settings name.
+fn idle(cloud: &Cloud) -> String {
+    cloud.place().function_arn("idle")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +127,7 @@ async fn an_alarm_follows_its_own_dimension_and_tells_each_change_once() {
         return;
     }
     let cloud = start(&Project::new()).await;
-    let function = permit_idle(&cloud).await;
+    let function = idle(&cloud);
     let actions = json!([cloud.place().alerts_topic_arn(), function]);
     let mut acting = alarm("permitted-a", "a", "missing");
     acting["AlarmActions"] = actions.clone();
@@ -273,7 +258,7 @@ async fn an_action_that_aws_would_refuse_fails_and_is_told() {
     }
     let cloud = start(&Project::new()).await;
     let topic = cloud.place().alerts_topic_arn();
-    let function = permit_idle(&cloud).await;
+    let function = idle(&cloud);
     let mut acting = alarm("stranger", "a", "ignore");
     acting["AlarmActions"] = json!([topic, function]);
     put_alarm(&cloud, acting.clone()).await;

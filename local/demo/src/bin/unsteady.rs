@@ -1,7 +1,8 @@
 //! The forecasting API with a defect, for the demonstration: it passes every check, and after
-//! `SOUND_ANSWERS` answers of `/predict` it answers 500.
+//! `SOUND_ANSWERS` answers (150) of the path `DEFECT` (`/predict`) it answers 500 there.
 
 use std::{
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -25,8 +26,20 @@ use tokio::net::TcpListener;
 /// More than a verification asks for; the variable of this name says otherwise.
 const SOUND_ANSWERS: u32 = 150;
 
+/// A variable of this program's own.
+fn own<T: FromStr>(name: &str, default: T) -> anyhow::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    match std::env::var(name) {
+        Ok(value) => value.parse().with_context(|| name.to_owned()),
+        Err(_) => Ok(default),
+    }
+}
+
 struct Defect {
     service: Arc<Service>,
+    path: String,
     sound_answers: u32,
     answers: AtomicU32,
 }
@@ -45,13 +58,10 @@ async fn main() -> anyhow::Result<()> {
     ));
     let publisher = Publisher::new(&settings, Arc::clone(&service), metrics);
     tokio::spawn(publisher.run(settings.metrics_period));
-    let sound_answers = match std::env::var("SOUND_ANSWERS") {
-        Ok(text) => text.parse().context("SOUND_ANSWERS")?,
-        Err(_) => SOUND_ANSWERS,
-    };
     let defect = Arc::new(Defect {
         service: Arc::clone(&service),
-        sound_answers,
+        path: own("DEFECT", "/predict".to_owned())?,
+        sound_answers: own("SOUND_ANSWERS", SOUND_ANSWERS)?,
         answers: AtomicU32::new(0),
     });
     let app = router(service).layer(from_fn_with_state(defect, fail));
@@ -63,7 +73,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn fail(State(defect): State<Arc<Defect>>, request: Request, next: Next) -> Response {
-    let asked = request.uri().path() == "/predict";
+    let asked = request.uri().path() == defect.path;
     if asked && defect.answers.fetch_add(1, Ordering::Relaxed) >= defect.sound_answers {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         defect.service.recorder.record(status, Duration::ZERO);

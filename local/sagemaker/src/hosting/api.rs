@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     configs::{self, VariantPlan},
     endpoint::{Endpoint, Pending, STATUSES, Status},
+    shift::Shift,
 };
 use crate::{
     error::ApiError,
@@ -47,11 +48,12 @@ impl Service {
         let variants = found.ok_or_else(|| configs::not_found(&config_arn))?.plan();
         let plan = Self::plan(&state, variants);
         let deployment = input.at("DeploymentConfig").cloned();
+        let shift = Shift::none();
         let endpoint = Endpoint::new(arn.clone(), name.to_owned(), config.to_owned(), deployment);
         state.tags.insert(arn.clone(), tags);
         state.endpoints.insert(name.to_owned(), endpoint);
         self.announce_endpoint(&state, name);
-        let deploy = Arc::clone(self).deploy(name.to_owned(), config.to_owned(), plan);
+        let deploy = Arc::clone(self).deploy(name.to_owned(), config.to_owned(), plan, shift);
         self.tasks.spawn(deploy);
         Ok(json!({"EndpointArn": arn}))
     }
@@ -85,12 +87,17 @@ impl Service {
         if input.flag("RetainAllVariantProperties") {
             retain(&mut variants, current, input);
         }
+        let deployment = if input.flag("RetainDeploymentConfig") {
+            current.deployment.clone()
+        } else {
+            input.at("DeploymentConfig").cloned()
+        };
+        let role = Self::role(&state, config, &variants);
+        let shift = Shift::read(deployment.as_ref(), &variants, role)?;
         let plan = Self::plan(&state, variants);
         let endpoint = state.endpoints.get_mut(name);
         let endpoint = endpoint.ok_or_else(|| not_found(&arn))?;
-        if !input.flag("RetainDeploymentConfig") {
-            endpoint.deployment = input.at("DeploymentConfig").cloned();
-        }
+        endpoint.deployment = deployment;
         endpoint.failure = None;
         endpoint.pending = Some(Pending {
             config: config.to_owned(),
@@ -98,7 +105,7 @@ impl Service {
         });
         endpoint.enter(Status::Updating);
         self.announce_endpoint(&state, name);
-        let deploy = Arc::clone(self).deploy(name.to_owned(), config.to_owned(), plan);
+        let deploy = Arc::clone(self).deploy(name.to_owned(), config.to_owned(), plan, shift);
         self.tasks.spawn(deploy);
         Ok(json!({"EndpointArn": arn}))
     }

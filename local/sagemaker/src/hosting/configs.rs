@@ -48,6 +48,11 @@ pub(super) struct VariantPlan {
 }
 
 impl EndpointConfig {
+    /// The role that the configuration itself names.
+    pub(super) fn role(&self) -> Option<&str> {
+        self.request.text("ExecutionRoleArn")
+    }
+
     /// The variants to run.
     pub(super) fn plan(&self) -> Vec<VariantPlan> {
         let variants = self.request.list("ProductionVariants").iter();

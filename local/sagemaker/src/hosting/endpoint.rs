@@ -11,16 +11,16 @@ use crate::{
     time::{Format, epoch_milliseconds, epoch_seconds},
 };
 
-/// The statuses of the API, for filters; the last four never occur here.
+/// The statuses of the API, for filters; the last three never occur here.
 pub(super) const STATUSES: [&str; 9] = [
     "Creating",
     "InService",
     "Updating",
+    "RollingBack",
     "Deleting",
     "Failed",
     "OutOfService",
     "SystemUpdating",
-    "RollingBack",
     "UpdateRollbackFailed",
 ];
 
@@ -33,6 +33,8 @@ pub(super) enum Status {
     InService,
     /// It answers, while other containers are coming up.
     Updating,
+    /// Its update failed, and what served before takes all calls again.
+    RollingBack,
     /// It is going away.
     Deleting,
     /// It never came up; it can only be deleted.
@@ -45,6 +47,7 @@ impl Status {
             Self::Creating => "Creating",
             Self::InService => "InService",
             Self::Updating => "Updating",
+            Self::RollingBack => "RollingBack",
             Self::Deleting => "Deleting",
             Self::Failed => "Failed",
         }
@@ -56,13 +59,17 @@ impl Status {
             Self::Creating => "CREATING",
             Self::InService => "IN_SERVICE",
             Self::Updating => "UPDATING",
+            Self::RollingBack => "ROLLING_BACK",
             Self::Deleting => "DELETING",
             Self::Failed => "FAILED",
         }
     }
 
     pub(super) fn in_progress(self) -> bool {
-        matches!(self, Self::Creating | Self::Updating | Self::Deleting)
+        matches!(
+            self,
+            Self::Creating | Self::Updating | Self::RollingBack | Self::Deleting
+        )
     }
 }
 
@@ -83,6 +90,15 @@ pub(super) struct Pending {
     pub(super) since: Timestamp,
 }
 
+/// The new containers of an update, and the share of the calls that they take.
+#[derive(Debug)]
+pub(super) struct Green {
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) variants: Vec<Variant>,
+    /// 0 to 1.
+    pub(super) share: f64,
+}
+
 /// An endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -97,6 +113,8 @@ pub(crate) struct Endpoint {
     /// Shared with the requests under way, so that the processes of an old configuration end when
     /// its last answer is given.
     pub(super) fleet: Option<Arc<Fleet>>,
+    /// While an update bakes.
+    pub(super) green: Option<Green>,
     pub(super) failure: Option<String>,
     pub(super) deployment: Option<Value>,
     pub(super) created: Timestamp,
@@ -122,6 +140,7 @@ impl Endpoint {
             config,
             variants: Vec::new(),
             fleet: None,
+            green: None,
             failure: None,
             deployment,
             created: now,
@@ -132,6 +151,15 @@ impl Endpoint {
     pub(super) fn enter(&mut self, status: Status) {
         self.status = status;
         self.modified = Timestamp::now();
+    }
+
+    /// The containers of the next call, with their variants; `None` until the endpoint first came up.
+    pub(super) fn next(&self) -> Option<(&Arc<Fleet>, &[Variant])> {
+        let fleet = self.fleet.as_ref()?;
+        match &self.green {
+            Some(green) if fleet.point() < green.share => Some((&green.fleet, &green.variants)),
+            _ => Some((fleet, &self.variants)),
+        }
     }
 
     fn fields(&self, time: Format) -> Map<String, Value> {

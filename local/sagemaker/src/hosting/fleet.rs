@@ -29,8 +29,11 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Containers that answer, one for each variant. They end when the fleet goes.
 #[derive(Debug)]
 pub(super) struct Fleet {
+    /// Name of the configuration that it serves.
+    pub(super) config: String,
     members: Vec<Member>,
     calls: AtomicU64,
+    points: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -49,15 +52,19 @@ impl Drop for Fleet {
 }
 
 impl Fleet {
-    /// Starts every variant of a plan; `label` names folders and logs. An error names the variant.
+    /// Starts every variant of the plan of `config`; `label` names folders and logs. An error names the
+    /// variant.
     pub(super) async fn start(
         service: &Arc<Service>,
         plan: &[(VariantPlan, Container)],
+        config: &str,
         label: &str,
     ) -> Result<Self, String> {
         let mut fleet = Self {
+            config: config.to_owned(),
             members: Vec::new(),
             calls: AtomicU64::new(0),
+            points: AtomicU64::new(0),
         };
         for (variant, container) in plan {
             let label = format!("{label}-{}", variant.name);
@@ -80,12 +87,16 @@ impl Fleet {
         Some(found.port)
     }
 
+    /// A point of the unit interval that tells whether the next call is this fleet's or, below a share,
+    /// another's.
+    pub(super) fn point(&self) -> f64 {
+        even(&self.points)
+    }
+
     /// The variant of the next call, so that calls are spread evenly by the weights.
     pub(super) fn next(&self, weight_of: impl Fn(&str) -> f64) -> Option<&str> {
         let total: f64 = self.members.iter().map(|m| weight_of(&m.variant)).sum();
-        let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        // Multiples of the golden ratio fill the unit interval evenly at every length.
-        let mut point = (call as f64 * 0.618_033_988_749_894_9).fract() * total;
+        let mut point = even(&self.calls) * total;
         for member in &self.members {
             point -= weight_of(&member.variant);
             if point < 0.0 {
@@ -94,6 +105,12 @@ impl Fleet {
         }
         self.members.first().map(|member| member.variant.as_str())
     }
+}
+
+/// Multiples of the golden ratio fill the unit interval evenly at every length.
+fn even(counter: &AtomicU64) -> f64 {
+    let count = counter.fetch_add(1, Ordering::Relaxed);
+    (count as f64 * 0.618_033_988_749_894_9).fract()
 }
 
 fn why(variant: &str, error: &StartError) -> String {

@@ -1,6 +1,9 @@
 //! The runtime: requests to an endpoint, passed to its live process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -10,7 +13,11 @@ use axum::{
 use local_wire::Caller;
 use serde_json::{Value, json};
 
-use super::fleet::Fleet;
+use super::{
+    endpoint::Endpoint,
+    fleet::Fleet,
+    meter::{Invocation, Served},
+};
 use crate::{error::ApiError, service::Service};
 
 /// Longest a model may take.
@@ -90,12 +97,18 @@ impl Service {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response, RuntimeError> {
+        let began = Instant::now();
         let arn = self.names.arn("endpoint", name);
         self.allow(caller, "sagemaker:InvokeEndpoint", &arn).await?;
         let target = headers.get(TARGET_VARIANT).and_then(|v| v.to_str().ok());
         // The fleet is held until the answer is here: an update waits for it before it ends the
         // old processes.
-        let (_fleet, variant, port) = self.route(name, target)?;
+        let (fleet, variant, port) = self.route(name, target)?;
+        let served = Served {
+            endpoint: name.to_owned(),
+            variant: variant.clone(),
+            config: fleet.config.clone(),
+        };
         let mut request = self
             .http
             .post(format!("http://127.0.0.1:{port}/invocations"))
@@ -106,23 +119,28 @@ impl Service {
                 request = request.header(header, value);
             }
         }
-        let failed = |error: reqwest::Error| RuntimeError::model(0, &error.to_string(), &arn);
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status().as_u16();
-        let answer_headers = answer.headers().clone();
-        let body = answer.bytes().await.map_err(failed)?;
-        if !(200..300).contains(&status) {
-            let said = String::from_utf8_lossy(&body);
-            return Err(RuntimeError::model(status, &said, &arn));
+        let asked = Instant::now();
+        let answered = ask(request).await;
+        let model = asked.elapsed();
+        let invocation = Invocation {
+            status: answered.as_ref().map_or(0, |answer| answer.status),
+            model,
+            overhead: began.elapsed().saturating_sub(model),
+        };
+        self.meter.count(&served, invocation);
+        let answer = answered.map_err(|error| RuntimeError::model(0, &error.to_string(), &arn))?;
+        if !(200..300).contains(&answer.status) {
+            let said = String::from_utf8_lossy(&answer.body);
+            return Err(RuntimeError::model(answer.status, &said, &arn));
         }
         let mut response = Response::builder().header("x-amzn-invoked-production-variant", variant);
         for header in ["content-type", CUSTOM_ATTRIBUTES] {
-            if let Some(value) = answer_headers.get(header) {
+            if let Some(value) = answer.headers.get(header) {
                 response = response.header(header, value);
             }
         }
         response
-            .body(Body::from(body))
+            .body(Body::from(answer.body))
             .map_err(|error| RuntimeError::internal(&error.to_string()))
     }
 
@@ -133,14 +151,14 @@ impl Service {
     ) -> Result<(Arc<Fleet>, String, u16), RuntimeError> {
         let state = self.state();
         let endpoint = state.endpoints.get(name);
-        let Some((endpoint, fleet)) = endpoint.and_then(|e| Some((e, e.fleet.clone()?))) else {
+        let Some((fleet, variants)) = endpoint.and_then(Endpoint::next) else {
             return Err(RuntimeError::validation(&format!(
                 "Endpoint {name} of account {} not found.",
                 self.names.account
             )));
         };
         let weight_of = |variant: &str| {
-            let found = endpoint.variants.iter().find(|v| v.name == variant);
+            let found = variants.iter().find(|v| v.name == variant);
             found.map_or(0.0, |variant| variant.weight)
         };
         let variant = target.or_else(|| fleet.next(weight_of)).unwrap_or_default();
@@ -149,8 +167,22 @@ impl Service {
                 "Variant {variant} not found for endpoint {name}."
             )));
         };
-        let variant = variant.to_owned();
-        drop(state);
-        Ok((fleet, variant, port))
+        Ok((Arc::clone(fleet), variant.to_owned(), port))
     }
+}
+
+/// What a container answered.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+async fn ask(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    let answer = request.send().await?;
+    Ok(Answer {
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
+        body: answer.bytes().await?,
+    })
 }

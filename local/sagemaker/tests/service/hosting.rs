@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::support::{ARN, Cloud, ROLE};
 
-const EVENT: &str = "SageMaker Endpoint State Change";
+pub(crate) const EVENT: &str = "SageMaker Endpoint State Change";
 
 /// A cloud with the configurations `c-1` and `c-2` (good, models `m1` and `m2`) and `c-bad` (its
 /// container ends at once).
-async fn cloud() -> anyhow::Result<Cloud> {
+pub(crate) async fn cloud() -> anyhow::Result<Cloud> {
     let cloud = Cloud::start().await?;
     cloud.serving_image("server", "good")?;
     cloud.broken_image("breaks", "echo cannot load; exit 4")?;
@@ -23,7 +23,7 @@ async fn cloud() -> anyhow::Result<Cloud> {
     Ok(cloud)
 }
 
-async fn config(cloud: &Cloud, name: &str, model: &str) -> anyhow::Result<()> {
+pub(crate) async fn config(cloud: &Cloud, name: &str, model: &str) -> anyhow::Result<()> {
     let request = json!({
         "EndpointConfigName": name,
         "ExecutionRoleArn": ROLE,
@@ -36,7 +36,7 @@ async fn config(cloud: &Cloud, name: &str, model: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn settled(cloud: &Cloud) -> anyhow::Result<Value> {
+pub(crate) async fn settled(cloud: &Cloud) -> anyhow::Result<Value> {
     let settled = |endpoint: &Value| {
         let status = endpoint["EndpointStatus"].as_str();
         matches!(status, Some("InService" | "Failed"))
@@ -46,7 +46,7 @@ async fn settled(cloud: &Cloud) -> anyhow::Result<Value> {
         .await
 }
 
-async fn create(cloud: &Cloud, config: &str) -> anyhow::Result<Value> {
+pub(crate) async fn create(cloud: &Cloud, config: &str) -> anyhow::Result<Value> {
     let request = json!({"EndpointName": "api", "EndpointConfigName": config});
     let answer = cloud.ok("CreateEndpoint", request).await?;
     assert_eq!(answer["EndpointArn"], format!("{ARN}:endpoint/api"));
@@ -59,13 +59,13 @@ async fn update(cloud: &Cloud, config: &str) -> anyhow::Result<Value> {
     settled(cloud).await
 }
 
-async fn answer(cloud: &Cloud) -> anyhow::Result<String> {
+pub(crate) async fn answer(cloud: &Cloud) -> anyhow::Result<String> {
     let answer = cloud.invoke("api", "1,1,2023-06-15").await?;
     assert_eq!(answer.status(), 200);
     Ok(answer.text().await?)
 }
 
-fn statuses(cloud: &Cloud) -> Vec<String> {
+pub(crate) fn statuses(cloud: &Cloud) -> Vec<String> {
     let mut details = cloud.events.details(EVENT);
     details.sort_by(|a, b| {
         let time = |d: &Value| d["LastModifiedTime"].as_f64().unwrap_or_default();
@@ -174,7 +174,17 @@ async fn a_failed_update_returns_to_the_old_configuration() -> anyhow::Result<()
         "{reason}"
     );
     assert_eq!(answer(&cloud).await?, "1,1,2023-06-15,m1");
-    let told = cloud.events.wait(EVENT, 4).await?;
+    let told = cloud.events.wait(EVENT, 5).await?;
+    assert_eq!(
+        statuses(&cloud),
+        [
+            "CREATING",
+            "IN_SERVICE",
+            "UPDATING",
+            "ROLLING_BACK",
+            "IN_SERVICE"
+        ]
+    );
     let last = told
         .iter()
         .find(|d| d.get("FailureReason").is_some())

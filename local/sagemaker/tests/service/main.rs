@@ -1,6 +1,7 @@
 //! The stand-in over its wire: real HTTP, real processes, a folder for S3.
 
 mod access;
+mod blue_green;
 mod hosting;
 mod protocol;
 mod registry;

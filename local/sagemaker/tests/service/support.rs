@@ -17,7 +17,9 @@ use anyhow::{Context, bail};
 use axum::{Router, http::StatusCode, routing};
 use bytes::Bytes;
 use local_sagemaker::{Config, ObjectStore, StoreError};
-use local_wire::{Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused};
+use local_wire::{
+    AlarmState, Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused, Watch,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -168,6 +170,51 @@ impl Deliver for Recorder {
     }
 }
 
+/// Alarms as a test sets them, and every data point that was put.
+#[derive(Default)]
+pub(crate) struct Alarms {
+    states: Mutex<BTreeMap<String, String>>,
+    pub(crate) data: Mutex<Vec<Value>>,
+    /// The roles that looked.
+    pub(crate) roles: Mutex<Vec<String>>,
+}
+
+impl Alarms {
+    pub(crate) fn set(&self, name: &str, state: &str) {
+        lock(&self.states).insert(name.to_owned(), state.to_owned());
+    }
+}
+
+impl Watch for Alarms {
+    fn put_metrics<'a>(
+        &'a self,
+        namespace: &'a str,
+        data: Vec<Value>,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        assert_eq!(namespace, "AWS/SageMaker");
+        lock(&self.data).extend(data);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn alarms<'a>(
+        &'a self,
+        role_arn: &'a str,
+        names: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<AlarmState>, String>> {
+        lock(&self.roles).push(role_arn.to_owned());
+        let states = lock(&self.states);
+        let found = names.iter().filter_map(|name| {
+            Some(AlarmState {
+                name: name.clone(),
+                state: states.get(name)?.clone(),
+                reason: "Threshold Crossed".to_owned(),
+            })
+        });
+        let found = found.collect();
+        Box::pin(async { Ok(found) })
+    }
+}
+
 /// Refuses what starts with one of these `{action} {resource}` texts, and remembers what was asked.
 #[derive(Default)]
 pub(crate) struct Gate {
@@ -227,6 +274,7 @@ pub(crate) struct Cloud {
     pub(crate) store: Folder,
     pub(crate) events: Arc<Recorder>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) alarms: Arc<Alarms>,
     images: Arc<Scripts>,
     folder: TempDir,
     stop: oneshot::Sender<()>,
@@ -242,6 +290,7 @@ impl Cloud {
         std::fs::create_dir_all(folder.path().join("s3/data"))?;
         let events = Arc::new(Recorder::default());
         let gate = Arc::new(Gate::default());
+        let alarms = Arc::new(Alarms::default());
         let images = Arc::new(Scripts::default());
         let config = Config {
             region: "ap-southeast-1".to_owned(),
@@ -251,6 +300,8 @@ impl Cloud {
             authorize: gate.clone(),
             deliver: events.clone(),
             images: images.clone(),
+            watch: alarms.clone(),
+            metrics_period: Duration::from_millis(50),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(local_sagemaker::serve(listener, config, async {
@@ -262,6 +313,7 @@ impl Cloud {
             store,
             events,
             gate,
+            alarms,
             images,
             folder,
             stop,

@@ -6,18 +6,20 @@ use aws_sdk_sagemaker::{
         describe_endpoint::DescribeEndpointOutput,
         describe_endpoint_config::DescribeEndpointConfigOutput,
     },
-    types::{EndpointStatus, ProductionVariant, ProductionVariantInstanceType},
+    types::{
+        Alarm, AutoRollbackConfig, BlueGreenUpdatePolicy, CapacitySize, CapacitySizeType,
+        DeploymentConfig, EndpointStatus, ProductionVariant, ProductionVariantInstanceType,
+        TrafficRoutingConfig, TrafficRoutingConfigType,
+    },
 };
 use domain::{
     Error, Result,
-    ports::{Endpoint, EndpointSpec, Endpoints, Ensured},
+    endpoint::VARIANT,
+    ports::{BlueGreen, Endpoint, EndpointSpec, Endpoints, Ensured},
 };
 
 use super::{SageMaker, found, may_exist, models::Parts, number, same, tags};
 use crate::failure::failed;
-
-/// The only variant: all traffic.
-const VARIANT: &str = "default";
 
 impl SageMaker {
     async fn describe_endpoint(&self, name: &str) -> Result<Option<DescribeEndpointOutput>> {
@@ -112,6 +114,7 @@ impl SageMaker {
             .endpoint_config_name(&spec.config)
             // Else the counts that autoscaling chose are reset to the configuration's.
             .retain_all_variant_properties(true)
+            .set_deployment_config(spec.update.as_ref().map(deployment_config))
             .send()
             .await;
         let Err(refused) = answer else {
@@ -130,6 +133,40 @@ impl SageMaker {
         let doing = format!("updating the endpoint {} to {}", spec.endpoint, spec.config);
         Err(failed(doing, "sagemaker:UpdateEndpoint", refused))
     }
+}
+
+fn deployment_config(update: &BlueGreen) -> DeploymentConfig {
+    let (shift, canary) = match update.canary_percent {
+        None => (TrafficRoutingConfigType::AllAtOnce, None),
+        Some(percent) => (
+            TrafficRoutingConfigType::Canary,
+            Some(
+                CapacitySize::builder()
+                    .r#type(CapacitySizeType::CapacityPercent)
+                    .value(percent)
+                    .build(),
+            ),
+        ),
+    };
+    let traffic = TrafficRoutingConfig::builder()
+        .r#type(shift)
+        .set_canary_size(canary)
+        .wait_interval_in_seconds(update.bake_s)
+        .build();
+    let policy = BlueGreenUpdatePolicy::builder()
+        .traffic_routing_configuration(traffic)
+        .termination_wait_in_seconds(update.keep_old_s)
+        .maximum_execution_timeout_in_seconds(update.limit_s)
+        .build();
+    let alarms = update.alarms.iter();
+    let alarms = alarms.map(|name| Alarm::builder().alarm_name(name).build());
+    let undo = AutoRollbackConfig::builder()
+        .set_alarms(Some(alarms.collect()))
+        .build();
+    DeploymentConfig::builder()
+        .blue_green_update_policy(policy)
+        .auto_rollback_configuration(undo)
+        .build()
 }
 
 /// How an endpoint stands towards a configuration.

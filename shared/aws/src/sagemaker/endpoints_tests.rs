@@ -18,6 +18,7 @@ fn spec() -> EndpointSpec {
         instance_type: "ml.t2.medium".to_owned(),
         instance_count: 1,
         tags: BTreeMap::new(),
+        update: None,
     }
 }
 
@@ -65,10 +66,12 @@ fn done() -> Reply {
 }
 
 async fn ensure(answers: Vec<Reply>) -> (Result<Ensured>, Stub) {
+    ensure_as(&spec(), answers).await
+}
+
+async fn ensure_as(spec: &EndpointSpec, answers: Vec<Reply>) -> (Result<Ensured>, Stub) {
     let stub = Stub::new(answers);
-    let outcome = SageMaker::new(&stub.context())
-        .ensure_endpoint(&spec())
-        .await;
+    let outcome = SageMaker::new(&stub.context()).ensure_endpoint(spec).await;
     (outcome, stub)
 }
 
@@ -115,6 +118,58 @@ async fn an_update_keeps_what_autoscaling_chose() {
     let update = &stub.requests()[3];
     assert_eq!(update.operation(), "UpdateEndpoint");
     assert_eq!(update.json()["RetainAllVariantProperties"], true);
+    // The way back: nothing shifts step by step, and no alarm stops it.
+    assert_eq!(update.json()["DeploymentConfig"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_update_bakes_under_the_eyes_of_its_alarms() {
+    for (canary_percent, traffic) in [
+        (
+            None,
+            json!({"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 300}),
+        ),
+        (
+            Some(25),
+            json!({
+                "Type": "CANARY", "WaitIntervalInSeconds": 300,
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25},
+            }),
+        ),
+    ] {
+        let update = BlueGreen {
+            canary_percent,
+            bake_s: 300,
+            keep_old_s: 60,
+            limit_s: 1800,
+            alarms: vec!["errors".to_owned(), "latency".to_owned()],
+        };
+        let spec = EndpointSpec {
+            update: Some(update),
+            ..spec()
+        };
+        let answers = vec![
+            model(),
+            config("ml.t2.medium"),
+            endpoint("old", "InService"),
+            done(),
+        ];
+        let (outcome, stub) = ensure_as(&spec, answers).await;
+        assert_eq!(outcome.unwrap(), Ensured::Made);
+        assert_eq!(
+            stub.requests()[3].json()["DeploymentConfig"],
+            json!({
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": traffic,
+                    "TerminationWaitInSeconds": 60,
+                    "MaximumExecutionTimeoutInSeconds": 1800,
+                },
+                "AutoRollbackConfiguration": {
+                    "Alarms": [{"AlarmName": "errors"}, {"AlarmName": "latency"}],
+                },
+            })
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,93 @@
+//! CloudWatch as SageMaker uses it: metrics are put by the service itself, an update's alarms are looked at
+//! with the execution role, whose policy has to allow `cloudwatch:DescribeAlarms`.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::Context as _;
+use local_wire::{AlarmState, BoxFuture, Watch, Wire};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::{
+    alarms::{SIGNING_NAME, TARGET},
+    identity::Identity,
+};
+
+/// Calls the front of CloudWatch.
+pub(crate) struct CloudWatch {
+    /// As the root user.
+    wire: Wire,
+    identity: Arc<Identity>,
+    /// As a role, by its ARN.
+    roles: Mutex<HashMap<String, Wire>>,
+}
+
+impl CloudWatch {
+    /// `wire` calls CloudWatch as the root user.
+    pub(crate) fn new(wire: Wire, identity: Arc<Identity>) -> Self {
+        Self {
+            wire,
+            identity,
+            roles: Mutex::default(),
+        }
+    }
+
+    async fn as_role(&self, arn: &str) -> anyhow::Result<Wire> {
+        let mut roles = self.roles.lock().await;
+        if let Some(wire) = roles.get(arn) {
+            return Ok(wire.clone());
+        }
+        let (_, role) = arn
+            .rsplit_once('/')
+            .with_context(|| format!("`{arn}` is no role"))?;
+        let credentials = self.identity.assume_role(role).await?;
+        let wire = self.wire.with_credentials(credentials);
+        roles.insert(arn.to_owned(), wire.clone());
+        Ok(wire)
+    }
+
+    async fn describe(&self, role_arn: &str, names: &[String]) -> anyhow::Result<Vec<AlarmState>> {
+        let wire = self.as_role(role_arn).await?;
+        let target = format!("{TARGET}.DescribeAlarms");
+        let input = json!({"AlarmNames": names, "AlarmTypes": ["MetricAlarm"]});
+        let answer = wire.json(SIGNING_NAME, &target, input).await?;
+        let alarms = answer["MetricAlarms"].as_array();
+        let text =
+            |alarm: &Value, member: &str| alarm[member].as_str().unwrap_or_default().to_owned();
+        Ok(alarms
+            .into_iter()
+            .flatten()
+            .map(|alarm| AlarmState {
+                name: text(alarm, "AlarmName"),
+                state: text(alarm, "StateValue"),
+                reason: text(alarm, "StateReason"),
+            })
+            .collect())
+    }
+}
+
+impl Watch for CloudWatch {
+    fn put_metrics<'a>(
+        &'a self,
+        namespace: &'a str,
+        data: Vec<Value>,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let target = format!("{TARGET}.PutMetricData");
+            let input = json!({"Namespace": namespace, "MetricData": data});
+            let put = self.wire.json(SIGNING_NAME, &target, input).await;
+            put.map(drop).map_err(|error| error.to_string())
+        })
+    }
+
+    fn alarms<'a>(
+        &'a self,
+        role_arn: &'a str,
+        names: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<AlarmState>, String>> {
+        Box::pin(async move {
+            let described = self.describe(role_arn, names).await;
+            described.map_err(|error| format!("{error:#}"))
+        })
+    }
+}
