@@ -22,7 +22,7 @@ async fn run() -> domain::Result<runtime::Exit> {
     );
     let store = S3::new(&context);
     let sagemaker = SageMaker::new(&context);
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &store, &sagemaker, received).await
     })
     .await)

@@ -26,7 +26,7 @@ async fn run() -> domain::Result<runtime::Exit> {
         store: &store,
         bus: &bus,
     };
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &ports, received).await
     })
     .await)
