@@ -221,6 +221,7 @@ impl Pipeline {
                 let ports = validate_dataset::Ports {
                     store: world,
                     bus: world,
+                    clock: world,
                 };
                 shown(ready(validate_dataset::handle(
                     &config.validate,

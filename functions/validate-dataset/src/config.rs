@@ -2,6 +2,7 @@
 
 use dataset::Contract;
 use domain::{Error, Result, layout::Artifacts, settings::Settings};
+use jiff::SignedDuration;
 
 /// What the function is configured with.
 #[derive(Debug, Clone)]
@@ -14,11 +15,15 @@ pub struct Config {
     pub holdout_days: u32,
     /// The data contract of training files.
     pub contract: Contract,
+    /// How long a validation file waits for its training file before people are told.
+    pub await_training: SignedDuration,
 }
 
 impl Config {
-    /// Reads `DATA_BUCKET`, `ARTIFACTS_BUCKET`, `HOLDOUT_DAYS`, and of the contract `MIN_ROWS`,
-    /// `MAX_SALES` (units), `MIN_HISTORY_DAYS` and, if ages are to be limited, `MAX_AGE_DAYS`.
+    /// Reads `DATA_BUCKET`, `ARTIFACTS_BUCKET`, `HOLDOUT_DAYS`, `AWAIT_TRAINING_S` (seconds), and of
+    /// the contract `MIN_ROWS`, `MAX_SALES` (units), `MIN_HISTORY_DAYS`, `MAX_BYTES` (of both files
+    /// together, as uploaded and unpacked), `MAX_MEMORY_MIB` and, if ages are to be limited,
+    /// `MAX_AGE_DAYS`.
     pub fn read(settings: &Settings) -> Result<Self> {
         let max_age_days = match settings.optional("MAX_AGE_DAYS") {
             Some(_) => Some(settings.parsed("MAX_AGE_DAYS")?),
@@ -29,6 +34,8 @@ impl Config {
             max_sales: settings.parsed("MAX_SALES")?,
             min_history_days: settings.parsed("MIN_HISTORY_DAYS")?,
             max_age_days,
+            max_bytes: settings.parsed("MAX_BYTES")?,
+            max_memory_mib: settings.parsed("MAX_MEMORY_MIB")?,
             ..Contract::default()
         };
         let holdout_days = settings.parsed("HOLDOUT_DAYS")?;
@@ -39,11 +46,13 @@ impl Config {
                 contract.min_history_days
             )));
         }
+        let await_training: u32 = settings.parsed("AWAIT_TRAINING_S")?;
         Ok(Self {
             data_bucket: settings.text("DATA_BUCKET")?,
             artifacts: Artifacts::new(settings.text("ARTIFACTS_BUCKET")?),
             holdout_days,
             contract,
+            await_training: SignedDuration::from_secs(await_training.into()),
         })
     }
 }
@@ -60,6 +69,9 @@ mod tests {
             ("MIN_ROWS", "100"),
             ("MAX_SALES", "100000"),
             ("MIN_HISTORY_DAYS", "120"),
+            ("MAX_BYTES", "536870912"),
+            ("MAX_MEMORY_MIB", "128"),
+            ("AWAIT_TRAINING_S", "900"),
         ];
         let all = defaults.iter().chain(changes);
         Config::read(&Settings::new(

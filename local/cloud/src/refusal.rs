@@ -111,6 +111,12 @@ impl Check<'_> {
         let limits = &self.plan.limits;
         for (what, value, least, most) in [
             ("memory_mb", limits.memory_mb, 128, 10_240),
+            (
+                "ephemeral_storage_mb",
+                limits.ephemeral_storage_mb,
+                512,
+                10_240,
+            ),
             ("timeout_s", limits.timeout_s, 1, 900),
             ("batch_size", limits.batch_size, 1, 10_000),
             ("batching_window_s", limits.batching_window_s, 0, 300),
@@ -252,6 +258,7 @@ mod tests {
         let settings = FunctionSettings {
             limits: Limits {
                 memory_mb: 128,
+                ephemeral_storage_mb: 512,
                 timeout_s: 30,
                 batch_size: 10,
                 batching_window_s: 0,
@@ -281,7 +288,7 @@ mod tests {
 
     #[test]
     fn what_aws_would_refuse_is_refused() {
-        let table: [(Breakage, &str); 15] = [
+        let table: [(Breakage, &str); 16] = [
             (|plan| plan.queue.policy = None, "no policy that lets rule"),
             (
                 |plan| plan.rules[0].arn.push('x'),
@@ -295,6 +302,10 @@ mod tests {
             (
                 |plan| plan.limits.timeout_s = 181,
                 "longer than its queue's visibility timeout",
+            ),
+            (
+                |plan| plan.limits.ephemeral_storage_mb = 256,
+                "ephemeral_storage_mb is 256, outside 512 to 10240",
             ),
             (
                 |plan| plan.policy = statement(&json!("s3:Get*"), "x"),

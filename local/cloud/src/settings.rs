@@ -81,6 +81,9 @@ pub struct FunctionsFile {
 pub struct Limits {
     /// Memory, MB; AWS gives CPU in proportion.
     pub memory_mb: u32,
+    /// Disk for temporary files (`/tmp`), MB; 512 costs nothing.
+    #[serde(default = "least_storage")]
+    pub ephemeral_storage_mb: u32,
     /// Longest invocation, seconds. The queue's visibility timeout follows from it.
     pub timeout_s: u32,
     /// Most messages of one invocation.
@@ -98,11 +101,17 @@ pub struct Limits {
     pub environment: BTreeMap<String, String>,
 }
 
+/// What Lambda gives a function that doesn't ask.
+fn least_storage() -> u32 {
+    512
+}
+
 /// A function's own limits; what it leaves out is the defaults'. `environment` is added to theirs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Overrides {
     memory_mb: Option<u32>,
+    ephemeral_storage_mb: Option<u32>,
     timeout_s: Option<u32>,
     batch_size: Option<u32>,
     batching_window_s: Option<u32>,
@@ -117,6 +126,9 @@ impl Overrides {
         environment.extend(self.environment.clone());
         Limits {
             memory_mb: self.memory_mb.unwrap_or(defaults.memory_mb),
+            ephemeral_storage_mb: self
+                .ephemeral_storage_mb
+                .unwrap_or(defaults.ephemeral_storage_mb),
             timeout_s: self.timeout_s.unwrap_or(defaults.timeout_s),
             batch_size: self.batch_size.unwrap_or(defaults.batch_size),
             batching_window_s: self.batching_window_s.unwrap_or(defaults.batching_window_s),
@@ -359,6 +371,7 @@ mod tests {
         assert_eq!(function.limits.timeout_s, 60);
         assert_eq!(function.limits.memory_mb, 128);
         assert_eq!(function.limits.batching_window_s, 0);
+        assert_eq!(function.limits.ephemeral_storage_mb, 512);
         assert_eq!(function.limits.environment["A"], "r");
         assert_eq!(function.limits.environment["B"], "dev");
         assert_eq!(function.policy, json!({"a": "1"}));
