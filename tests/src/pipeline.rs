@@ -233,6 +233,7 @@ impl Pipeline {
                 &config.training,
                 world,
                 world,
+                world,
                 received,
             ))),
             "start-evaluation" => {
