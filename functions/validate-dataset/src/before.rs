@@ -172,12 +172,12 @@ mod tests {
         }
     }
 
-    fn file(bytes: u64) -> Option<Head> {
-        Some(Head {
+    fn file(bytes: u64) -> Head {
+        Head {
             bytes,
             version: Some("v1".to_owned()),
             written: Timestamp::UNIX_EPOCH,
-        })
+        }
     }
 
     fn decided(
@@ -206,18 +206,18 @@ mod tests {
         use Part::{Training, Validation};
         let most = config().contract.max_bytes;
         for (part, training, validation, waited_s, expected) in [
-            (Training, file(9), None, 0, "read one"),
-            (Training, file(9), file(9), 0, "read both"),
+            (Training, Some(file(9)), None, 0, "read one"),
+            (Training, Some(file(9)), Some(file(9)), 0, "read both"),
             (
                 Training,
                 None,
-                file(9),
+                Some(file(9)),
                 5000,
                 "training/sales.csv in version v1 was deleted",
             ),
             (
                 Validation,
-                file(9),
+                Some(file(9)),
                 None,
                 0,
                 "validation/sales.csv in version v1 was deleted",
@@ -232,31 +232,37 @@ mod tests {
             (
                 Validation,
                 None,
-                file(9),
+                Some(file(9)),
                 899,
                 "await: s3://data/training/sales.csv is not there, 899 s",
             ),
             (
                 Validation,
                 None,
-                file(9),
+                Some(file(9)),
                 900,
                 "there is no training file s3://data/training/sales.csv",
             ),
-            (Validation, file(9), file(9), 900, "read both"),
-            (Training, file(most), None, 0, "read one"),
+            (Validation, Some(file(9)), Some(file(9)), 900, "read both"),
+            (Training, Some(file(most)), None, 0, "read one"),
             (
                 Training,
-                file(most + 1),
+                Some(file(most + 1)),
                 None,
                 0,
                 "bytes; at most 536870912 are taken",
             ),
-            (Training, file(most), file(1), 0, "have 536870913 bytes"),
+            (
+                Training,
+                Some(file(most)),
+                Some(file(1)),
+                0,
+                "have 536870913 bytes",
+            ),
             (
                 Validation,
-                file(1),
-                file(u64::MAX),
+                Some(file(1)),
+                Some(file(u64::MAX)),
                 0,
                 "MAX_BYTES of validate-dataset",
             ),

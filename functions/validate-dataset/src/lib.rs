@@ -153,7 +153,13 @@ async fn gather(
 ) -> Result<std::result::Result<Checked, Decision>> {
     let (at, version) = (&upload.training, files.training.version.as_deref());
     let file = folder.join("training");
-    let Some(report) = read(store, at, version, &file, &config.contract, today).await? else {
+    // The newest day of a pair is in its validation file.
+    let is_alone = |_: &u32| files.validation.is_none();
+    let contract = Contract {
+        max_age_days: config.contract.max_age_days.filter(is_alone),
+        ..config.contract.clone()
+    };
+    let Some(report) = read(store, at, version, &file, &contract, today).await? else {
         return Ok(Err(before::gone(at, version)));
     };
     let training = (file, report);

@@ -228,6 +228,40 @@ async fn a_validation_file_judges_instead_of_the_last_days() {
 }
 
 #[tokio::test]
+async fn the_age_of_a_pair_is_its_validation_files() {
+    let world = World::new();
+    let mut config = config();
+    let event = world.upload(DATA_BUCKET, KEY, sales(december(31), 200));
+    let uploaded = Received::from_value(event.clone()).unwrap().time;
+    let today = uploaded.to_zoned(TimeZone::UTC).date();
+    let age = u32::try_from((today - december(31)).get_days()).unwrap();
+    for (limit, stale) in [(age, false), (age - 1, true)] {
+        config.contract.max_age_days = Some(limit);
+        match deliver_to(&config, &world, &event).await.unwrap() {
+            Decision::Accept { .. } => assert!(!stale),
+            Decision::Reject { findings, .. } => {
+                assert!(stale && findings[0].contains("days old"), "{findings:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    world.upload(
+        DATA_BUCKET,
+        "validation/sales.csv",
+        sales(Date::constant(2024, 1, 31), 31),
+    );
+    config.contract.max_age_days = Some(age - 31);
+    accepted(deliver_to(&config, &world, &event).await.unwrap());
+    config.contract.max_age_days = Some(age - 32);
+    let decision = deliver_to(&config, &world, &event).await.unwrap();
+    let Decision::Reject { findings, .. } = decision else {
+        panic!("{decision:?}")
+    };
+    assert!(findings[0].starts_with("validation/"), "{findings:?}");
+    assert_eq!(findings.len(), 1, "{findings:?}");
+}
+
+#[tokio::test]
 async fn a_validation_file_whose_training_file_does_not_come_is_told_once() {
     let world = World::new();
     let judging = sales(Date::constant(2024, 1, 31), 31);
