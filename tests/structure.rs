@@ -146,6 +146,11 @@ fn each_layer_sees_only_what_is_below_it() {
     assert_eq!(below("aws"), set(&["domain"]));
     assert_eq!(below("runtime"), set(&["domain", "events"]));
     assert!(below("memory").is_subset(&set(&["domain", "events"])));
+    assert_eq!(below("local-wire"), set(&[]));
+    for stand_in in ["local-alarms", "local-kubernetes", "local-sagemaker"] {
+        assert_eq!(below(stand_in), set(&["local-wire"]), "{stand_in}");
+        assert!(below("local-cloud").contains(stand_in), "{stand_in}");
+    }
     for (name, member) in &members {
         if member.folder.starts_with("local/") {
             for forbidden in ["aws", "runtime", "memory"] {

@@ -3,10 +3,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{
-    iam::{Policy, Request, Verdict, evaluate},
-    plan::{FunctionPlan, RulePlan},
-};
+use local_wire::iam::{Policy, Request, Verdict, evaluate};
+
+use crate::plan::{FunctionPlan, RulePlan};
 
 /// One thing that wouldn't work on AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
