@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use local_cloud::{Cloud, Options, RealCluster, real};
+use local_cloud::{Cloud, Options, RealCluster, StateFolder, real};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -126,7 +126,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     };
     screen.line(&format!("Data   {}", uploads.origin));
     screen.line(&format!("Note   {SETTINGS}; all else is as deployed"));
-    let state = tempfile::tempdir().context("a folder for the cloud's state")?;
+    let state = StateFolder::new().context("a folder for the cloud's state")?;
     let bins = std::env::current_exe()?
         .parent()
         .context("the program's folder")?

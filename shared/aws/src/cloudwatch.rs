@@ -161,3 +161,107 @@ impl Alarms for CloudWatch {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_cbor::{Decoder, data::Type};
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::stub::Stub;
+
+    /// What the SDK writes: maps, lists, text and numbers.
+    fn read(decoder: &mut Decoder<'_>) -> Value {
+        let more = |decoder: &mut Decoder<'_>, length: Option<u64>, read: usize| match length {
+            Some(length) => (read as u64) < length,
+            None if decoder.datatype().unwrap() == Type::Break => {
+                decoder.skip().unwrap();
+                false
+            }
+            None => true,
+        };
+        match decoder.datatype().unwrap() {
+            Type::Map | Type::MapIndef => {
+                let (length, mut map) = (decoder.map().unwrap(), Map::new());
+                while more(decoder, length, map.len()) {
+                    let key = decoder.string().unwrap();
+                    map.insert(key, read(decoder));
+                }
+                Value::Object(map)
+            }
+            Type::Array | Type::ArrayIndef => {
+                let (length, mut list) = (decoder.list().unwrap(), Vec::new());
+                while more(decoder, length, list.len()) {
+                    list.push(read(decoder));
+                }
+                Value::Array(list)
+            }
+            Type::String | Type::StringIndef => json!(decoder.string().unwrap()),
+            Type::F16 | Type::F32 | Type::F64 => json!(decoder.double().unwrap()),
+            _ => json!(decoder.long().unwrap()),
+        }
+    }
+
+    #[tokio::test]
+    async fn data_points_carry_unit_dimensions_and_the_resolution_that_their_period_needs() {
+        let stub = Stub::raw(vec![(200, String::new()); 2]);
+        let metrics = CloudWatch::new(&stub.context());
+        let dimensions = BTreeMap::from([("DeploymentId".to_owned(), "release-a".to_owned())]);
+        for seconds in [5, 60] {
+            let values = vec![
+                ("Latency".to_owned(), 12.5, Unit::Milliseconds),
+                ("ErrorRate".to_owned(), 0.25, Unit::Percent),
+            ];
+            let period = Duration::from_secs(seconds);
+            let put = metrics.put("RetailForecast/dev", &dimensions, values, period);
+            put.await.unwrap();
+        }
+        let requests = stub.requests();
+        assert!(requests[0].path.ends_with("/operation/PutMetricData"));
+        let bodies: Vec<Value> = requests
+            .iter()
+            .map(|request| read(&mut Decoder::new(&request.body)))
+            .collect();
+        let datum = |name: &str, value: f64, unit: &str| {
+            json!({"MetricName": name, "Value": value, "Unit": unit,
+                "Dimensions": [{"Name": "DeploymentId", "Value": "release-a"}]})
+        };
+        let mut data = json!([
+            datum("Latency", 12.5, "Milliseconds"),
+            datum("ErrorRate", 0.25, "Percent")
+        ]);
+        assert_eq!(
+            bodies[1],
+            json!({"Namespace": "RetailForecast/dev", "MetricData": data})
+        );
+        for datum in data.as_array_mut().unwrap() {
+            datum["StorageResolution"] = json!(1);
+        }
+        assert_eq!(bodies[0]["MetricData"], data);
+    }
+
+    #[tokio::test]
+    async fn many_data_points_take_several_calls_and_a_failed_one_is_an_error() {
+        let stub = Stub::raw(vec![
+            (200, String::new()),
+            (200, String::new()),
+            (403, String::new()),
+        ]);
+        let metrics = CloudWatch::new(&stub.context());
+        let put = async |count: usize| {
+            let values = vec![("M".to_owned(), 1.0, Unit::Count); count];
+            let period = Duration::from_mins(1);
+            metrics.put("N", &BTreeMap::new(), values, period).await
+        };
+        put(0).await.unwrap();
+        assert_eq!(stub.requests().len(), 0, "nothing to put");
+        put(PER_CALL + 1).await.unwrap();
+        assert_eq!(stub.requests().len(), 2);
+        let error = put(1).await.unwrap_err();
+        assert_eq!(error.class(), domain::Class::Permanent);
+        assert!(
+            error.to_string().contains("cloudwatch:PutMetricData"),
+            "{error}"
+        );
+    }
+}
