@@ -146,6 +146,11 @@ fn each_layer_sees_only_what_is_below_it() {
     assert_eq!(below("aws"), set(&["domain"]));
     assert_eq!(below("runtime"), set(&["domain", "events"]));
     assert!(below("memory").is_subset(&set(&["domain", "events"])));
+    assert_eq!(below("local-wire"), set(&[]));
+    for stand_in in ["local-alarms", "local-kubernetes", "local-sagemaker"] {
+        assert_eq!(below(stand_in), set(&["local-wire"]), "{stand_in}");
+        assert!(below("local-cloud").contains(stand_in), "{stand_in}");
+    }
     for (name, member) in &members {
         if member.folder.starts_with("local/") {
             for forbidden in ["aws", "runtime", "memory"] {
@@ -183,6 +188,65 @@ fn only_one_crate_sees_aws_and_only_one_the_lambda_runtime() {
                 "{name} uses {dependency}"
             );
         }
+    }
+}
+
+/// A setting of a function, its own or the defaults'.
+fn setting(settings: &Value, function: &str, name: &str) -> Value {
+    let own = &settings["functions"][function];
+    let places = [own, &own["environment"], &settings["defaults"]];
+    let found = places.into_iter().find_map(|place| place.get(name));
+    let found = found.or_else(|| settings["defaults"]["environment"].get(name));
+    found
+        .unwrap_or_else(|| panic!("{function} has no {name}"))
+        .clone()
+}
+
+/// The same as a number.
+fn number(settings: &Value, function: &str, name: &str) -> u64 {
+    match setting(settings, function, name) {
+        Value::String(text) => text.parse().unwrap(),
+        number => number.as_u64().unwrap(),
+    }
+}
+
+#[test]
+fn settings_that_depend_on_each_other_agree() {
+    let file = std::fs::read(root().join("infra/functions.json")).unwrap();
+    let settings: Value = serde_json::from_slice(&file).unwrap();
+    let number = |function: &str, name: &str| number(&settings, function, name);
+    let validate = |name: &str| number("validate-dataset", name);
+    // The upload, its rows as they are stored, and the rows without the truth lie there at once.
+    let disk = validate("ephemeral_storage_mb") << 20;
+    assert!(4 * validate("MAX_BYTES") <= disk, "MAX_BYTES");
+    assert!(
+        2 * validate("MAX_MEMORY_MIB") <= validate("memory_mb"),
+        "MAX_MEMORY_MIB"
+    );
+    for function in functions() {
+        let retry_for = number(&function, "RETRY_FOR_S");
+        // The backoff reaches its longest, 300 s, after about ten receives.
+        let receives = number(&function, "max_receive_count");
+        assert!(receives >= 10 + retry_for / 300, "{function}: {receives}");
+    }
+    // A wait is shorter than the time in which a failure is tried again, and has its receives.
+    for (function, waits, every_s) in [
+        ("validate-dataset", &["AWAIT_TRAINING_S"][..], 60),
+        ("judge-model", &["MAX_WAIT_S"], 15),
+        ("deploy-release", &["ABANDONED_AFTER_S"], 15),
+        (
+            "verify-release",
+            &["ROLLOUT_LIMIT_S", "HEALTH_LIMIT_S"],
+            number("verify-release", "LOOK_AGAIN_S"),
+        ),
+    ] {
+        let wait: u64 = waits.iter().map(|wait| number(function, wait)).sum();
+        assert!(wait < number(function, "RETRY_FOR_S"), "{function}");
+        let receives = wait / every_s;
+        assert!(
+            receives < number(function, "max_receive_count"),
+            "{function} waits for {wait} s, looking every {every_s} s"
+        );
     }
 }
 

@@ -244,6 +244,7 @@ impl Pipeline {
                 let ports = validate_dataset::Ports {
                     store: world,
                     bus: world,
+                    clock: world,
                 };
                 shown(ready(validate_dataset::handle(
                     &config.validate,
@@ -253,6 +254,7 @@ impl Pipeline {
             }
             "start-training" => shown(ready(start_training::handle(
                 &config.training,
+                world,
                 world,
                 world,
                 received,

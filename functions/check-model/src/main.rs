@@ -28,7 +28,7 @@ async fn run() -> domain::Result<runtime::Exit> {
         transforms: &sagemaker,
         bus: &bus,
     };
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &ports, received).await
     })
     .await)

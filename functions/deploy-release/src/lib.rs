@@ -21,8 +21,7 @@ use domain::{
     names,
     ports::{
         Alarms, Bus, Canaries, Clock, Cluster, EndpointSpec, Endpoints, ImageRegistry, ObjectStore,
-        Registry,
-        Scan, StoredImage,
+        Registry, Scan, StoredImage,
     },
     records::{self, Versioned},
     release::{Configuration, Held, Pointer},

@@ -29,7 +29,7 @@ async fn run() -> domain::Result<runtime::Exit> {
         bus: &bus,
         clock: &SystemClock,
     };
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &ports, received).await
     })
     .await)

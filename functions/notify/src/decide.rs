@@ -7,7 +7,10 @@ use domain::{
     names,
     ports::{Approval, Notice},
 };
-use events::{Announced, announced::CheckVerdict};
+use events::{
+    Announced,
+    announced::{CheckVerdict, NOT_STARTED},
+};
 use serde::Serialize;
 
 /// What was decided, and why.
@@ -99,6 +102,7 @@ fn message(event: &Announced) -> Option<Message> {
                 event.source
             )]
             .into_iter()
+            .chain([format!("Upload: {}", event.upload)])
             .chain(event.findings.iter().map(|finding| format!("- {finding}")))
             .chain([format!("Report: {}", event.report)])
             .collect(),
@@ -107,10 +111,14 @@ fn message(event: &Announced) -> Option<Message> {
             result: "Training failed",
             about: build(&event.training_job),
             lines: vec![
-                format!(
-                    "{} ended {}: {}",
-                    event.failed_job, event.status, event.reason
-                ),
+                if event.status == NOT_STARTED {
+                    format!("{} was not started: {}", event.failed_job, event.reason)
+                } else {
+                    format!(
+                        "{} ended {}: {}",
+                        event.failed_job, event.status, event.reason
+                    )
+                },
                 "Nothing was registered; what is live stays live.".to_owned(),
             ],
         },

@@ -22,7 +22,7 @@ async fn run() -> domain::Result<runtime::Exit> {
     );
     let store = S3::new(&context);
     let topic = Sns::new(&context, settings.text("ALERTS_TOPIC_ARN")?);
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &store, &topic, &SystemClock, received).await
     })
     .await)

@@ -23,7 +23,7 @@ async fn run() -> domain::Result<runtime::Exit> {
     let store = S3::new(&context);
     let sagemaker = SageMaker::new(&context);
     let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &store, &sagemaker, &bus, received).await
     })
     .await)

@@ -30,7 +30,7 @@ async fn run() -> domain::Result<runtime::Exit> {
         images: &images,
         bus: &bus,
     };
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &ports, received).await
     })
     .await)

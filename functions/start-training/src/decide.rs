@@ -30,11 +30,11 @@ pub enum Decision {
         /// Its status, and what to do when that isn't what was wanted.
         reason: String,
     },
-    /// There is no accepted data set of this name.
+    /// There is no accepted data set of the name that was asked for; people are told.
     UnknownDataset {
-        /// The name.
-        dataset: String,
-        /// What to do.
+        /// The job that isn't started.
+        training_job: String,
+        /// Which data set, who asked, and what to do.
         reason: String,
     },
     /// The event isn't one that starts a training.
@@ -109,10 +109,10 @@ pub struct Facts {
 pub fn decide(request: &Request, facts: &Facts, config: &Config) -> Decision {
     if !facts.accepted {
         return Decision::UnknownDataset {
-            dataset: request.dataset.clone(),
+            training_job: request.training_job.clone(),
             reason: format!(
-                "no accepted data set `{}`: upload it under `training/`, and read its validation report when it is rejected",
-                request.dataset
+                "no accepted data set `{}` ({}): upload it under `training/`, and read its validation report when it is rejected",
+                request.dataset, request.reason
             ),
         };
     }

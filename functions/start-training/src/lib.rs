@@ -2,6 +2,7 @@
 //!
 //! The job's name is computed from the data and the parameters, so the same upload, delivered twice
 //! or uploaded twice, is one job. A request for retraining carries an id of its own and is another.
+//! What asks for a data set that nobody accepted starts nothing, and `TrainingFailed` says so.
 
 pub mod decide;
 
@@ -10,11 +11,14 @@ use std::collections::BTreeMap;
 use domain::{
     Result, Step,
     layout::Artifacts,
-    ports::{ObjectStore, Training},
+    ports::{Bus, ObjectStore, Training},
     records,
     settings::Settings,
 };
-use events::{Announced, Event, Received};
+use events::{
+    Announced, Event, Received,
+    announced::{NOT_STARTED, TrainingFailed},
+};
 
 use crate::decide::{Decision, Facts, Request, decide};
 
@@ -67,6 +71,7 @@ pub async fn handle(
     config: &Config,
     store: &impl ObjectStore,
     training: &impl Training,
+    bus: &impl Bus,
     received: Received,
 ) -> Result<Step<Decision>> {
     let request = match &received.event {
@@ -90,9 +95,25 @@ pub async fn handle(
         job: training.training(&request.training_job).await?,
     };
     let decision = decide(&request, &facts, config);
-    if let Decision::Start { spec, .. } = &decision {
-        records::keep_decision(store, &artifacts, NAME, &spec.name, &decision).await?;
-        training.ensure_training(spec).await?;
+    match &decision {
+        Decision::Start { spec, .. } => {
+            records::keep_decision(store, &artifacts, NAME, &spec.name, &decision).await?;
+            training.ensure_training(spec).await?;
+        }
+        Decision::UnknownDataset {
+            training_job,
+            reason,
+        } => {
+            records::keep_decision(store, &artifacts, NAME, training_job, &decision).await?;
+            let failed = Announced::TrainingFailed(TrainingFailed {
+                training_job: training_job.clone(),
+                failed_job: training_job.clone(),
+                status: NOT_STARTED.to_owned(),
+                reason: reason.clone(),
+            });
+            bus.announce(&failed.announcement()?).await?;
+        }
+        Decision::AlreadyStarted { .. } | Decision::NotForThisFunction { .. } => {}
     }
     Ok(Step::Done(decision))
 }

@@ -1,6 +1,6 @@
 //! Wiring of `start-training`: settings, clients, the handler.
 
-use aws::{Context, S3, SageMaker, Sqs};
+use aws::{Context, EventBridge, S3, SageMaker, Sqs};
 use domain::settings::Settings;
 use start_training::{Config, NAME, handle};
 
@@ -22,8 +22,9 @@ async fn run() -> domain::Result<runtime::Exit> {
     );
     let store = S3::new(&context);
     let sagemaker = SageMaker::new(&context);
-    Ok(runtime::run(NAME, &queue, async |received| {
-        handle(&config, &store, &sagemaker, received).await
+    let bus = EventBridge::new(&context, settings.text("EVENT_BUS")?);
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
+        handle(&config, &store, &sagemaker, &bus, received).await
     })
     .await)
 }

@@ -1,7 +1,10 @@
 //! The function's settings.
 
+use std::collections::BTreeMap;
+
 use dataset::Contract;
 use domain::{Error, Result, layout::Artifacts, settings::Settings};
+use jiff::SignedDuration;
 
 /// What the function is configured with.
 #[derive(Debug, Clone)]
@@ -14,21 +17,25 @@ pub struct Config {
     pub holdout_days: u32,
     /// The data contract of training files.
     pub contract: Contract,
+    /// How long a validation file waits for its training file before people are told.
+    pub await_training: SignedDuration,
 }
 
 impl Config {
-    /// Reads `DATA_BUCKET`, `ARTIFACTS_BUCKET`, `HOLDOUT_DAYS`, and of the contract `MIN_ROWS`,
-    /// `MAX_SALES` (units), `MIN_HISTORY_DAYS` and, if ages are to be limited, `MAX_AGE_DAYS`.
+    /// Reads `DATA_BUCKET`, `ARTIFACTS_BUCKET`, `HOLDOUT_DAYS`, `AWAIT_TRAINING_S` (seconds), and of
+    /// the contract `MIN_ROWS`, `MAX_SALES` (units), `MIN_HISTORY_DAYS`, `MAX_BYTES` (of both files
+    /// together, as uploaded and unpacked), `MAX_MEMORY_MIB` and `MAX_AGE_DAYS`: days by environment
+    /// (`{"prod": 92}`), no limit for an environment (`ENVIRONMENT`) that isn't named.
     pub fn read(settings: &Settings) -> Result<Self> {
-        let max_age_days = match settings.optional("MAX_AGE_DAYS") {
-            Some(_) => Some(settings.parsed("MAX_AGE_DAYS")?),
-            None => None,
-        };
+        let ages: BTreeMap<String, u32> = settings.json("MAX_AGE_DAYS")?;
+        let max_age_days = ages.get(&settings.text("ENVIRONMENT")?).copied();
         let contract = Contract {
             min_rows: settings.parsed("MIN_ROWS")?,
             max_sales: settings.parsed("MAX_SALES")?,
             min_history_days: settings.parsed("MIN_HISTORY_DAYS")?,
             max_age_days,
+            max_bytes: settings.parsed("MAX_BYTES")?,
+            max_memory_mib: settings.parsed("MAX_MEMORY_MIB")?,
             ..Contract::default()
         };
         let holdout_days = settings.parsed("HOLDOUT_DAYS")?;
@@ -39,11 +46,13 @@ impl Config {
                 contract.min_history_days
             )));
         }
+        let await_training: u32 = settings.parsed("AWAIT_TRAINING_S")?;
         Ok(Self {
             data_bucket: settings.text("DATA_BUCKET")?,
             artifacts: Artifacts::new(settings.text("ARTIFACTS_BUCKET")?),
             holdout_days,
             contract,
+            await_training: SignedDuration::from_secs(await_training.into()),
         })
     }
 }
@@ -54,12 +63,17 @@ mod tests {
 
     fn read(changes: &[(&str, &str)]) -> Result<Config> {
         let defaults = [
+            ("ENVIRONMENT", "prod"),
+            ("MAX_AGE_DAYS", r#"{"prod": 92}"#),
             ("DATA_BUCKET", "data"),
             ("ARTIFACTS_BUCKET", "artifacts"),
             ("HOLDOUT_DAYS", "92"),
             ("MIN_ROWS", "100"),
             ("MAX_SALES", "100000"),
             ("MIN_HISTORY_DAYS", "120"),
+            ("MAX_BYTES", "536870912"),
+            ("MAX_MEMORY_MIB", "128"),
+            ("AWAIT_TRAINING_S", "900"),
         ];
         let all = defaults.iter().chain(changes);
         Config::read(&Settings::new(
@@ -68,11 +82,23 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_limited_only_when_asked_for() {
-        assert_eq!(read(&[]).unwrap().contract.max_age_days, None);
-        let limited = read(&[("MAX_AGE_DAYS", "30")]).unwrap();
-        assert_eq!(limited.contract.max_age_days, Some(30));
-        assert!(read(&[("MAX_AGE_DAYS", "a month")]).is_err());
+    fn ages_are_limited_in_the_environments_that_are_named() {
+        for (environment, limits, expected) in [
+            ("prod", r#"{"prod": 92}"#, Some(92)),
+            ("dev", r#"{"prod": 92}"#, None),
+            ("dev", r#"{"dev": 0}"#, Some(0)),
+            ("prod", "{}", None),
+        ] {
+            let config = read(&[("ENVIRONMENT", environment), ("MAX_AGE_DAYS", limits)]).unwrap();
+            assert_eq!(
+                config.contract.max_age_days, expected,
+                "{environment} {limits}"
+            );
+        }
+        for wrong in ["", "92", r#"{"prod": "a month"}"#] {
+            let error = read(&[("MAX_AGE_DAYS", wrong)]).unwrap_err();
+            assert!(error.to_string().contains("MAX_AGE_DAYS"), "{error}");
+        }
     }
 
     #[test]

@@ -3,13 +3,14 @@
 
 use std::fmt::Write as _;
 
-use dataset::{Finding, Report};
+use dataset::{Finding, Report, Rule};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use domain::names;
-
-use crate::upload::Upload;
+use crate::{
+    before::{Files, RAISE, too_many_bytes},
+    upload::Upload,
+};
 
 /// What becomes of an uploaded object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,16 +36,18 @@ pub enum Decision {
     Reject {
         /// Identity of what was uploaded.
         dataset: String,
-        /// The training file.
+        /// The training file; the validation file when it came alone.
         source: String,
+        /// The files with their versions: the same content uploaded again is refused again.
+        upload: String,
         /// One sentence for each rule that was broken, with the first offending lines.
         findings: Vec<String>,
         /// How many rules were broken.
         reason: String,
     },
-    /// A validation file without its training file: the upload of that one is the event to act on.
+    /// A validation file without its training file, which may be on its way.
     AwaitTraining {
-        /// Which file is missing.
+        /// Which file is missing, and for how long it is waited for.
         reason: String,
     },
     /// The uploaded object was deleted before it was read.
@@ -59,17 +62,43 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    pub(crate) fn reject(
+        dataset: String,
+        source: String,
+        upload: String,
+        findings: Vec<String>,
+    ) -> Self {
+        let rules = if findings.len() == 1 {
+            "1 rule of the data contract is broken".to_owned()
+        } else {
+            format!("{} rules of the data contract are broken", findings.len())
+        };
+        Self::Reject {
+            dataset,
+            source,
+            upload,
+            findings,
+            reason: rules,
+        }
+    }
+}
+
 /// What the checks of an upload found.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// The files.
     pub upload: &'a Upload,
+    /// What was known of them before they were read.
+    pub files: &'a Files,
     /// The check of the training file.
     pub training: &'a Report,
     /// The check of the validation file, when there is one.
     pub validation: Option<&'a Report>,
     /// Days held out of the training file when there is no validation file.
     pub holdout_days: u32,
+    /// Most bytes of both files together, unpacked.
+    pub max_bytes: u64,
 }
 
 /// Accepts or rejects.
@@ -80,6 +109,11 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     if let Some(validation) = facts.validation {
         findings.extend(sentences(&facts.upload.validation.key, validation));
         findings.extend(overlap(facts.training, validation));
+        let bytes = facts.training.bytes.saturating_add(validation.bytes);
+        if findings.is_empty() && bytes > facts.max_bytes {
+            let most = facts.max_bytes;
+            findings.push(too_many_bytes(facts.upload, "Unpacked", bytes, most));
+        }
     }
     let span = facts
         .training
@@ -96,27 +130,23 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             reason: kept(facts),
         };
     }
-    Decision::Reject {
+    Decision::reject(
         dataset,
         source,
-        reason: format!("{} rules of the data contract are broken", findings.len()),
+        facts.files.uploaded(facts.upload),
         findings,
-    }
+    )
 }
 
 /// The identity by content. What can't be read to its end has no digest, and goes by where it lies.
 fn identity(facts: &Facts<'_>) -> String {
-    let upload = facts.upload;
-    let digest_of = |report: &Report, place: String| {
-        let version = upload.version.as_deref().unwrap_or_default();
-        let size = report.bytes.to_string();
-        let unreadable = || names::digest(&["unreadable", &place, version, &size]);
-        report.digest.clone().unwrap_or_else(unreadable)
-    };
-    let training = digest_of(facts.training, upload.training.to_string());
+    let (training, validation) = facts.files.unread(facts.upload);
+    let digest_of = |report: &Report, unread| report.digest.clone().unwrap_or(unread);
+    let training = digest_of(facts.training, training);
     let validation = facts
         .validation
-        .map(|report| digest_of(report, upload.validation.to_string()));
+        .zip(validation)
+        .map(|(report, unread)| digest_of(report, unread));
     dataset::dataset_id(&training, validation.as_deref())
 }
 
@@ -171,13 +201,18 @@ fn sentence(key: &str, finding: &Finding) -> String {
     if !finding.examples.is_empty() {
         text.push(')');
     }
+    if finding.rule == Rule::TooLarge {
+        text.push(' ');
+        text.push_str(RAISE);
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use dataset::{Contract, check};
-    use domain::layout::Location;
+    use domain::{layout::Location, ports::Head};
+    use jiff::Timestamp;
 
     use super::*;
     use crate::upload::Part;
@@ -188,6 +223,21 @@ mod tests {
             version: Some("v1".to_owned()),
             training: Location::new("data", "training/sales.csv"),
             validation: Location::new("data", "validation/sales.csv"),
+        }
+    }
+
+    fn head(version: &str) -> Head {
+        Head {
+            bytes: 9,
+            version: Some(version.to_owned()),
+            written: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn pair(version: &str) -> Files {
+        Files {
+            training: head(version),
+            validation: Some(head("v1")),
         }
     }
 
@@ -204,9 +254,11 @@ mod tests {
         let (training, validation) = (report(training), validation.map(report));
         decide(&Facts {
             upload: &upload(),
+            files: &pair("v1"),
             training: &training,
             validation: validation.as_ref(),
             holdout_days: 92,
+            max_bytes: 100,
         })
     }
 
@@ -297,17 +349,42 @@ mod tests {
             digest: None,
             ..report(TRAINING)
         };
-        let one = upload();
-        let mut other = upload();
-        other.version = Some("v2".to_owned());
-        let facts = |upload| Facts {
-            upload,
-            training: &damaged,
-            validation: None,
-            holdout_days: 92,
+        let identity = |version| {
+            identity(&Facts {
+                upload: &upload(),
+                files: &pair(version),
+                training: &damaged,
+                validation: None,
+                holdout_days: 92,
+                max_bytes: 100,
+            })
         };
-        let first = identity(&facts(&one));
-        assert_eq!(first, identity(&facts(&one)));
-        assert_ne!(first, identity(&facts(&other)));
+        assert_eq!(identity("v1"), identity("v1"));
+        assert_ne!(identity("v1"), identity("v2"));
+    }
+
+    #[test]
+    fn files_that_are_too_large_together_are_refused() {
+        let validation = "date,store,item,sales\n2024-01-03,1,1,5\n";
+        let longer = format!("{validation}2024-01-04,1,1,7\n");
+        assert_eq!(TRAINING.len() + validation.len(), 95);
+        assert!(matches!(
+            decided(TRAINING, Some(validation)),
+            Decision::Accept { .. }
+        ));
+        let Decision::Reject {
+            findings, upload, ..
+        } = decided(TRAINING, Some(&longer))
+        else {
+            panic!("accepted")
+        };
+        assert!(
+            findings[0].contains("Unpacked") && findings[0].contains("112 bytes; at most 100"),
+            "{findings:?}"
+        );
+        assert_eq!(
+            upload,
+            "training/sales.csv version v1, validation/sales.csv version v1"
+        );
     }
 }

@@ -6,13 +6,17 @@
 //! data contract in one streaming pass, on the day of the upload, so that a repeat of the event finds
 //! the same.
 //!
+//! An upload that can't fit, and a validation file whose training file doesn't come, are rejected
+//! without being read.
+//!
 //! - Accepted: the rows are stored as a snapshot under their identity, `DatasetValidated` is announced,
 //!   and a training starts from it. Nothing ever trains on the upload itself.
 //! - Rejected: `DatasetRejected` says which rule, which line. Nothing is stored but the report.
 //!
-//! The identity comes from the content: the same file uploaded again is the same data set. The data
-//! bucket is only read.
+//! The identity comes from the content: the same file uploaded again is the same data set. A rejection
+//! is of an upload: people are told of each. The data bucket is only read.
 
+pub mod before;
 pub mod config;
 pub mod decide;
 pub mod newest;
@@ -22,13 +26,14 @@ pub mod upload;
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use dataset::{Contract, Report, check};
 use domain::{
     Error, Result, Step,
     layout::Location,
-    ports::{Bus, ObjectStore},
+    ports::{Bus, Clock, ObjectStore},
     records,
 };
 use events::{
@@ -42,12 +47,16 @@ use serde::Serialize;
 pub use config::Config;
 pub use decide::Decision;
 
+use before::{Files, Found};
 use decide::Facts;
 use newest::Newest;
 use upload::{Part, Upload};
 
 /// The function's name, under which its decisions are kept.
 pub const NAME: &str = "validate-dataset";
+
+/// Delay until a training file that isn't there is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The files of an upload with their checks.
 pub(crate) struct Checked {
@@ -57,17 +66,19 @@ pub(crate) struct Checked {
 
 /// The ports that the function needs.
 #[derive(Debug)]
-pub struct Ports<'a, S, B> {
+pub struct Ports<'a, S, B, C> {
     /// S3.
     pub store: &'a S,
     /// The bus.
     pub bus: &'a B,
+    /// The time.
+    pub clock: &'a C,
 }
 
 /// Gathers, decides, applies.
-pub async fn handle<S: ObjectStore, B: Bus>(
+pub async fn handle<S: ObjectStore, B: Bus, C: Clock>(
     config: &Config,
-    ports: &Ports<'_, S, B>,
+    ports: &Ports<'_, S, B, C>,
     received: Received,
 ) -> Result<Step<Decision>> {
     let Event::ObjectCreated(object) = &received.event else {
@@ -78,69 +89,96 @@ pub async fn handle<S: ObjectStore, B: Bus>(
         Ok(upload) => upload,
         Err(decision) => return Ok(Step::Done(decision)),
     };
+    let found = find(ports, &upload, received.time).await?;
+    let files = match before::files(&upload, found, config) {
+        Ok(files) => files,
+        Err(decision @ Decision::AwaitTraining { .. }) => {
+            return Ok(Step::Wait {
+                after: LOOK_AGAIN,
+                decision,
+            });
+        }
+        Err(decision) => {
+            apply(config, ports, &decision, None, received.time).await?;
+            return Ok(Step::Done(decision));
+        }
+    };
     let folder = tempfile::tempdir()
         .map_err(|error| Error::transient("making a folder for the upload").because(error))?;
-    let checked = match gather(config, ports.store, &upload, received.time, folder.path()).await? {
+    let today = received.time.to_zoned(TimeZone::UTC).date();
+    let gathered = gather(config, ports.store, &upload, &files, today, folder.path()).await?;
+    let checked = match gathered {
         Ok(checked) => checked,
         Err(decision) => return Ok(Step::Done(decision)),
     };
     let decision = decide::decide(&Facts {
         upload: &upload,
+        files: &files,
         training: &checked.training.1,
         validation: checked.validation.as_ref().map(|(_, report)| report),
         holdout_days: config.holdout_days,
+        max_bytes: config.contract.max_bytes,
     });
-    apply(config, ports, &decision, &checked, received.time).await?;
+    apply(config, ports, &decision, Some(&checked), received.time).await?;
     Ok(Step::Done(decision))
 }
 
-/// Downloads and checks the files of an upload; a decision when there is nothing to judge.
+/// Looks for the files of an upload.
+async fn find<S: ObjectStore, B, C: Clock>(
+    ports: &Ports<'_, S, B, C>,
+    upload: &Upload,
+    uploaded: Timestamp,
+) -> Result<Found> {
+    let store = ports.store;
+    let (training, validation) = (&upload.training, &upload.validation);
+    Ok(Found {
+        training: store
+            .head(training, upload.version_of(Part::Training))
+            .await?,
+        validation: store
+            .head(validation, upload.version_of(Part::Validation))
+            .await?,
+        waited: ports.clock.now().duration_since(uploaded),
+    })
+}
+
+/// Downloads and checks the files that were found; a decision when one is gone meanwhile.
 async fn gather(
     config: &Config,
     store: &impl ObjectStore,
     upload: &Upload,
-    time: Timestamp,
+    files: &Files,
+    today: Date,
     folder: &Path,
 ) -> Result<std::result::Result<Checked, Decision>> {
-    let today = time.to_zoned(TimeZone::UTC).date();
+    let (at, version) = (&upload.training, files.training.version.as_deref());
     let file = folder.join("training");
-    let version = upload.version_of(Part::Training);
-    let Some(training) = read(
-        store,
-        &upload.training,
-        version,
-        &file,
-        &config.contract,
-        today,
-    )
-    .await?
-    else {
-        return Ok(Err(match upload.part {
-            Part::Training => gone(&upload.training, version),
-            Part::Validation => Decision::AwaitTraining {
-                reason: format!("{} is not there yet", upload.training),
-            },
+    // The newest day of a pair is in its validation file.
+    let is_alone = |_: &u32| files.validation.is_none();
+    let contract = Contract {
+        max_age_days: config.contract.max_age_days.filter(is_alone),
+        ..config.contract.clone()
+    };
+    let Some(report) = read(store, at, version, &file, &contract, today).await? else {
+        return Ok(Err(before::gone(at, version)));
+    };
+    let training = (file, report);
+    let Some(head) = &files.validation else {
+        return Ok(Ok(Checked {
+            training,
+            validation: None,
         }));
     };
-    let training = (file, training);
+    let (at, version) = (&upload.validation, head.version.as_deref());
     let file = folder.join("validation");
-    let version = upload.version_of(Part::Validation);
     let contract = config.contract.for_validation();
-    let validation = read(store, &upload.validation, version, &file, &contract, today).await?;
-    if validation.is_none() && upload.part == Part::Validation {
-        return Ok(Err(gone(&upload.validation, version)));
-    }
+    let Some(report) = read(store, at, version, &file, &contract, today).await? else {
+        return Ok(Err(before::gone(at, version)));
+    };
     Ok(Ok(Checked {
         training,
-        validation: validation.map(|report| (file, report)),
+        validation: Some((file, report)),
     }))
-}
-
-fn gone(at: &Location, version: Option<&str>) -> Decision {
-    let version = version.map_or_else(String::new, |version| format!(" in version {version}"));
-    Decision::Gone {
-        reason: format!("{at}{version} was deleted before it was read"),
-    }
 }
 
 async fn read(
@@ -167,35 +205,35 @@ pub(crate) fn file_error(
     Error::transient(format!("the temporary file {}", file.display())).because(error)
 }
 
-/// Why first, then what was decided, then the news of it.
-async fn apply<S: ObjectStore, B: Bus>(
+/// Why first, then what was decided, then the news of it. `checked` is `None` when nothing was read.
+async fn apply<S: ObjectStore, B: Bus, C>(
     config: &Config,
-    ports: &Ports<'_, S, B>,
+    ports: &Ports<'_, S, B, C>,
     decision: &Decision,
-    checked: &Checked,
+    checked: Option<&Checked>,
     uploaded: Timestamp,
 ) -> Result<()> {
     let (store, artifacts) = (ports.store, &config.artifacts);
-    let announced = match decision {
-        Decision::Accept {
-            dataset,
-            source,
-            rows,
-            from,
-            to,
-            ..
-        } => {
-            records::keep_decision(store, artifacts, NAME, dataset, decision).await?;
-            let report = write_report(config, store, dataset, decision, checked).await?;
-            let manifest = snapshot::ensure(
-                store,
-                artifacts,
+    let (Decision::Accept { dataset, .. } | Decision::Reject { dataset, .. }) = decision else {
+        return Ok(());
+    };
+    records::keep_decision(store, artifacts, NAME, dataset, decision).await?;
+    let report = write_report(config, store, dataset, decision, checked).await?;
+    let announced = match (decision, checked) {
+        (
+            Decision::Accept {
                 dataset,
                 source,
-                checked,
-                config.holdout_days,
-            )
-            .await?;
+                rows,
+                from,
+                to,
+                ..
+            },
+            Some(checked),
+        ) => {
+            let days = config.holdout_days;
+            let manifest =
+                snapshot::ensure(store, artifacts, dataset, source, checked, days).await?;
             newest::advance(store, artifacts, &Newest::of(&manifest, uploaded)).await?;
             Announced::DatasetValidated(DatasetValidated {
                 dataset: dataset.clone(),
@@ -206,23 +244,23 @@ async fn apply<S: ObjectStore, B: Bus>(
                 report,
             })
         }
-        Decision::Reject {
-            dataset,
-            source,
-            findings,
-            ..
-        } => {
-            records::keep_decision(store, artifacts, NAME, dataset, decision).await?;
-            Announced::DatasetRejected(DatasetRejected {
-                dataset: dataset.clone(),
-                source: source.clone(),
-                findings: findings.clone(),
-                report: write_report(config, store, dataset, decision, checked).await?,
-            })
-        }
-        Decision::AwaitTraining { .. }
-        | Decision::Gone { .. }
-        | Decision::NotForThisFunction { .. } => return Ok(()),
+        (
+            Decision::Reject {
+                dataset,
+                source,
+                upload,
+                findings,
+                ..
+            },
+            _,
+        ) => Announced::DatasetRejected(DatasetRejected {
+            dataset: dataset.clone(),
+            source: source.clone(),
+            upload: upload.clone(),
+            findings: findings.clone(),
+            report,
+        }),
+        _ => return Ok(()),
     };
     ports.bus.announce(&announced.announcement()?).await
 }
@@ -233,7 +271,8 @@ struct StoredReport<'a> {
     schema: u32,
     #[serde(flatten)]
     decision: &'a Decision,
-    training: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    training: Option<&'a Report>,
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<&'a Report>,
 }
@@ -243,14 +282,16 @@ async fn write_report(
     store: &impl ObjectStore,
     dataset: &str,
     decision: &Decision,
-    checked: &Checked,
+    checked: Option<&Checked>,
 ) -> Result<String> {
     let at = config.artifacts.validation_report(dataset);
     let report = StoredReport {
         schema: 1,
         decision,
-        training: &checked.training.1,
-        validation: checked.validation.as_ref().map(|(_, report)| report),
+        training: checked.map(|checked| &checked.training.1),
+        validation: checked
+            .and_then(|checked| checked.validation.as_ref())
+            .map(|(_, report)| report),
     };
     records::write(store, &at, &report).await?;
     Ok(at.to_string())

@@ -1,6 +1,6 @@
 //! Wiring of `validate-dataset`: settings, clients, the handler.
 
-use aws::{Context, EventBridge, S3, Sqs};
+use aws::{Context, EventBridge, S3, Sqs, SystemClock};
 use domain::settings::Settings;
 use validate_dataset::{Config, NAME, Ports, handle};
 
@@ -25,8 +25,9 @@ async fn run() -> domain::Result<runtime::Exit> {
     let ports = Ports {
         store: &store,
         bus: &bus,
+        clock: &SystemClock,
     };
-    Ok(runtime::run(NAME, &queue, async |received| {
+    Ok(runtime::run(NAME, &settings, &queue, async |received| {
         handle(&config, &ports, received).await
     })
     .await)

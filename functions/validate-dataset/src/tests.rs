@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use domain::{evaluation::DatasetManifest, layout::Artifacts, ports::Ensured};
+use jiff::SignedDuration;
 use memory::{ARTIFACTS_BUCKET, CrashPoint, DATA_BUCKET, Row, When, World, demand};
 use serde_json::Value;
 
@@ -11,12 +12,16 @@ use super::*;
 
 const KEY: &str = "training/sales.csv";
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         data_bucket: DATA_BUCKET.to_owned(),
         artifacts: Artifacts::new(ARTIFACTS_BUCKET),
         holdout_days: 92,
-        contract: Contract::default(),
+        contract: Contract {
+            max_bytes: 512 << 20,
+            ..Contract::default()
+        },
+        await_training: SignedDuration::from_mins(15),
     }
 }
 
@@ -41,18 +46,29 @@ fn december(day: i8) -> Date {
     Date::constant(2023, 12, day)
 }
 
-fn ports(world: &World) -> Ports<'_, World, World> {
+fn ports(world: &World) -> Ports<'_, World, World, World> {
     Ports {
         store: world,
         bus: world,
+        clock: world,
     }
 }
 
 async fn deliver(world: &World, event: &Value) -> Result<Decision> {
+    deliver_to(&config(), world, event).await
+}
+
+async fn deliver_to(config: &Config, world: &World, event: &Value) -> Result<Decision> {
     let received = Received::from_value(event.clone()).unwrap();
-    match handle(&config(), &ports(world), received).await? {
+    match handle(config, &ports(world), received).await? {
         Step::Done(decision) => Ok(decision),
-        Step::Wait { .. } => panic!("nothing to wait for"),
+        Step::Wait { decision, .. } => {
+            assert!(
+                matches!(decision, Decision::AwaitTraining { .. }),
+                "nothing to wait for: {decision:?}"
+            );
+            Ok(decision)
+        }
     }
 }
 
@@ -209,6 +225,120 @@ async fn a_validation_file_judges_instead_of_the_last_days() {
     assert_eq!(accepted(deliver(&world, &first).await.unwrap()), dataset);
     let said = world.announcements();
     assert_eq!((said.len(), &said[0]), (2, &said[1]));
+}
+
+#[tokio::test]
+async fn the_age_of_a_pair_is_its_validation_files() {
+    let world = World::new();
+    let mut config = config();
+    let event = world.upload(DATA_BUCKET, KEY, sales(december(31), 200));
+    let uploaded = Received::from_value(event.clone()).unwrap().time;
+    let today = uploaded.to_zoned(TimeZone::UTC).date();
+    let age = u32::try_from((today - december(31)).get_days()).unwrap();
+    for (limit, stale) in [(age, false), (age - 1, true)] {
+        config.contract.max_age_days = Some(limit);
+        match deliver_to(&config, &world, &event).await.unwrap() {
+            Decision::Accept { .. } => assert!(!stale),
+            Decision::Reject { findings, .. } => {
+                assert!(stale && findings[0].contains("days old"), "{findings:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    world.upload(
+        DATA_BUCKET,
+        "validation/sales.csv",
+        sales(Date::constant(2024, 1, 31), 31),
+    );
+    config.contract.max_age_days = Some(age - 31);
+    accepted(deliver_to(&config, &world, &event).await.unwrap());
+    config.contract.max_age_days = Some(age - 32);
+    let decision = deliver_to(&config, &world, &event).await.unwrap();
+    let Decision::Reject { findings, .. } = decision else {
+        panic!("{decision:?}")
+    };
+    assert!(findings[0].starts_with("validation/"), "{findings:?}");
+    assert_eq!(findings.len(), 1, "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_validation_file_whose_training_file_does_not_come_is_told_once() {
+    let world = World::new();
+    let judging = sales(Date::constant(2024, 1, 31), 31);
+    let event = world.upload(DATA_BUCKET, "validation/sales.csv", judging.clone());
+    world.advance(Duration::from_secs(899));
+    let decision = deliver(&world, &event).await.unwrap();
+    assert!(matches!(decision, Decision::AwaitTraining { .. }));
+    assert_eq!(world.effects(), []);
+
+    world.advance(Duration::from_secs(1));
+    for _ in 0..2 {
+        let decision = deliver(&world, &event).await.unwrap();
+        assert!(
+            matches!(&decision, Decision::Reject { source, .. } if source.ends_with("validation/sales.csv")),
+            "{decision:?}"
+        );
+    }
+    let said = world.announcements();
+    assert_eq!((said.len(), &said[0]), (2, &said[1]), "one fact");
+    assert_eq!(said[0].detail_type, "DatasetRejected");
+
+    // Its training file makes a pair of it after all.
+    let late = world.upload(DATA_BUCKET, KEY, sales(december(31), 200));
+    let dataset = accepted(deliver(&world, &late).await.unwrap());
+    assert_eq!(manifest(&world, &dataset).validation_rows, 62);
+
+    // The same file under another name, alone again, is another fact.
+    let other = world.upload(DATA_BUCKET, "validation/other.csv", judging);
+    world.advance(Duration::from_hours(1));
+    assert!(deliver(&world, &other).await.is_ok());
+    let said = world.announcements();
+    assert_ne!(said[0].detail["id"], said.last().unwrap().detail["id"]);
+}
+
+#[tokio::test]
+async fn the_same_broken_bytes_again_are_told_again_and_the_same_event_is_not() {
+    let world = World::new();
+    let bad = sales(december(31), 200).replace("2023-12-24,1,1,", "2023-12-24,1,1,-");
+    let first = world.upload(DATA_BUCKET, KEY, bad.clone());
+    let second = world.upload(DATA_BUCKET, KEY, bad);
+    for event in [&first, &second, &first, &second] {
+        let decision = deliver(&world, event).await.unwrap();
+        assert!(matches!(decision, Decision::Reject { .. }), "{decision:?}");
+    }
+    let said = world.announcements();
+    let ids: Vec<_> = said.iter().map(|one| one.detail["id"].clone()).collect();
+    assert_ne!(ids[0], ids[1], "an upload each");
+    assert_eq!(ids[..2], ids[2..], "a redelivery keeps its id");
+    assert_eq!(said[0].detail["dataset"], said[1].detail["dataset"]);
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_fit_is_refused_unread() {
+    let world = World::new();
+    let rows = sales(december(31), 200);
+    let mut config = config();
+    config.contract.max_bytes = rows.len() as u64 - 1;
+    let event = world.upload(DATA_BUCKET, KEY, rows);
+    let decision = deliver_to(&config, &world, &event).await.unwrap();
+    let Decision::Reject {
+        dataset, findings, ..
+    } = decision
+    else {
+        panic!("{decision:?}")
+    };
+    let expected = format!(
+        "have {} bytes; at most {} are taken",
+        config.contract.max_bytes + 1,
+        config.contract.max_bytes
+    );
+    assert!(findings[0].contains(&expected), "{findings:?}");
+    let report = world
+        .read_json(&config.artifacts.validation_report(&dataset))
+        .unwrap();
+    assert_eq!(report["findings"][0], findings[0]);
+    assert_eq!(report.get("training"), None, "it wasn't read");
+    assert_eq!(world.announcements()[0].detail_type, "DatasetRejected");
 }
 
 #[tokio::test]

@@ -28,12 +28,13 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
             failures.push(json!({"itemIdentifier": record["messageId"]}));
             continue;
         }
-        act(&message).await?;
+        act(&message, &record["attributes"]).await?;
     }
     Ok(json!({"batchItemFailures": failures}))
 }
 
-async fn act(message: &Value) -> Result<(), Error> {
+/// `attributes` are those that SQS gives a message.
+async fn act(message: &Value, attributes: &Value) -> Result<(), Error> {
     let detail = &message["detail"];
     let outcome = match detail.get("call") {
         Some(call) => call_out(call).await?,
@@ -41,7 +42,8 @@ async fn act(message: &Value) -> Result<(), Error> {
     };
     if let Some(key) = detail["note"].as_str() {
         let bucket = env::var("ARTIFACTS_BUCKET")?;
-        let noted = json!({"outcome": outcome, "source": message["source"]});
+        let noted =
+            json!({"outcome": outcome, "source": message["source"], "attributes": attributes});
         wire("S3")?.s3_put(&bucket, key, noted.to_string()).await?;
     }
     Ok(())

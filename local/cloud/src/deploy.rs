@@ -295,6 +295,7 @@ async fn create_function(wire: &Wire, plan: &FunctionPlan, binary: &Path) -> any
         "Code": {"ZipFile": BASE64.encode(code)},
         "Timeout": plan.limits.timeout_s,
         "MemorySize": plan.limits.memory_mb,
+        "EphemeralStorage": {"Size": plan.limits.ephemeral_storage_mb},
         "Environment": {"Variables": plan.limits.environment},
     });
     let headers = [("content-type", "application/json")];

@@ -8,7 +8,7 @@ use local_wire::{Deliver as _, ImageSpec, Method, S3Object};
 use serde_json::{Value, json};
 
 use crate::{
-    Cloud, alarms,
+    Cloud,
     image::{self, Findings},
     plan::FunctionPlan,
 };
@@ -218,8 +218,10 @@ impl Cloud {
     /// input as the API has it.
     pub async fn cloudwatch(&self, operation: &str, input: Value) -> anyhow::Result<Value> {
         let wire = self.wire().at(&self.addresses().cloudwatch);
-        let target = format!("{}.{operation}", alarms::TARGET);
-        Ok(wire.json(alarms::SIGNING_NAME, &target, input).await?)
+        let target = format!("{}.{operation}", local_alarms::TARGET);
+        Ok(wire
+            .json(local_alarms::SIGNING_NAME, &target, input)
+            .await?)
     }
 
     /// An alarm as `DescribeAlarms` gives it; `None` when there is none.

@@ -9,16 +9,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use local_wire::{Authorize, BoxFuture, CallError, Caller, Credentials, Refused, Wire, xml_text};
+use local_wire::{
+    Authorize, BoxFuture, CallError, Caller, Credentials, Refused, Wire,
+    iam::{Policy, Request, Verdict, evaluate},
+    xml_text,
+};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use crate::{
-    emulator::root_credentials,
-    iam::{Policy, Request, Verdict, evaluate},
-    names::Place,
-};
+use crate::{emulator::root_credentials, names::Place};
 
 const IAM: &str = "2010-05-08";
 const STS: &str = "2011-06-15";

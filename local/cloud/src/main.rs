@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use local_cloud::{Cloud, Options};
+use local_cloud::{Cloud, Options, StateFolder};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
             .context("the program's folder")?
             .to_owned(),
     };
-    let temporary = tempfile::tempdir().context("a folder for the state")?;
+    let temporary = StateFolder::new().context("a folder for the state")?;
     let state_dir = state_dir.unwrap_or_else(|| temporary.path().to_owned());
     let mut options = Options::new(&project_root, &state_dir, &bin_dir);
     options.environment = environment;

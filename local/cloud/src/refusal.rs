@@ -3,10 +3,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{
-    iam::{Policy, Request, Verdict, evaluate},
-    plan::{FunctionPlan, RulePlan},
-};
+use local_wire::iam::{Policy, Request, Verdict, evaluate};
+
+use crate::plan::{FunctionPlan, RulePlan};
 
 /// One thing that wouldn't work on AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +113,12 @@ impl Check<'_> {
         let limits = &self.plan.limits;
         for (what, value, least, most) in [
             ("memory_mb", limits.memory_mb, 128, 10_240),
+            (
+                "ephemeral_storage_mb",
+                limits.ephemeral_storage_mb,
+                512,
+                10_240,
+            ),
             ("timeout_s", limits.timeout_s, 1, 900),
             ("batch_size", limits.batch_size, 1, 10_000),
             ("batching_window_s", limits.batching_window_s, 0, 300),
@@ -269,13 +274,13 @@ mod tests {
         let settings = FunctionSettings {
             limits: Limits {
                 memory_mb: 128,
+                ephemeral_storage_mb: 512,
                 timeout_s: 30,
                 batch_size: 10,
                 batching_window_s: 0,
                 max_receive_count: 5,
                 concurrency: 2,
                 vpc: false,
-                ephemeral_storage_mb: 512,
                 oldest_message_s: 900,
                 environment: BTreeMap::new(),
             },
@@ -302,7 +307,7 @@ mod tests {
 
     #[test]
     fn what_aws_would_refuse_is_refused() {
-        let table: [(Breakage, &str); 15] = [
+        let table: [(Breakage, &str); 16] = [
             (|plan| plan.queue.policy = None, "no policy that lets rule"),
             (
                 |plan| plan.rules[0].arn.push('x'),
@@ -316,6 +321,10 @@ mod tests {
             (
                 |plan| plan.limits.timeout_s = 181,
                 "longer than its queue's visibility timeout",
+            ),
+            (
+                |plan| plan.limits.ephemeral_storage_mb = 256,
+                "ephemeral_storage_mb is 256, outside 512 to 10240",
             ),
             (
                 |plan| plan.policy = statement(&json!("s3:Get*"), "x"),

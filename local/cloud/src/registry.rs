@@ -9,12 +9,14 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{body::Bytes, http::request::Parts, response::Response};
 use jiff::Timestamp;
-use local_wire::{Authorize, Caller, Deliver, Wire};
+use local_wire::{
+    Authorize, Caller, Deliver, Wire,
+    front::{Front, Upstream, json_answer, json_error, read_json},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    front::{Front, Upstream, json_answer, json_error, read_json},
     image::{findings, manifest_of},
     names::Place,
     scan::{Report, Scan, Scans},

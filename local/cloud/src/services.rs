@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Du
 
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use local_alarms::Alarms;
 use local_kubernetes::{AccessEntry, RealCluster, SCHEDULER, StsTokens};
-use local_wire::{Authorize, Credentials, Deliver, Images, Wire};
+use local_wire::{Authorize, Credentials, Deliver, Images, Wire, front, iam::Policy};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    Addresses, alarms::Alarms, emulator::free_ports, front, iam::Policy, identity::Identity,
-    image::Registered, manifests::Manifests, names::Place, plan::FunctionPlan, registry::Registry,
-    router::Router, watch::CloudWatch,
+    Addresses, emulator::free_ports, identity::Identity, image::Registered, manifests::Manifests,
+    names::Place, plan::FunctionPlan, registry::Registry, router::Router, watch::CloudWatch,
 };
 
 /// How often endpoints publish their metrics: every minute on AWS.
@@ -147,9 +147,13 @@ impl Services {
         );
         let ecr = front::serve(reserved.ecr, Arc::new(registry), services.stopped());
         services.spawn("ECR", async { Ok(ecr.await?) });
+        let here = local_alarms::Place {
+            region: place.region.clone(),
+            account: place.account.clone(),
+        };
         let alarms = Arc::new(Alarms::new(
             around.wire.clone(),
-            place.clone(),
+            here,
             Arc::clone(&authorize),
             Arc::clone(&deliver),
         ));

@@ -84,6 +84,9 @@ pub struct FunctionsFile {
 pub struct Limits {
     /// Memory, MB; AWS gives CPU in proportion.
     pub memory_mb: u32,
+    /// Disk for temporary files (`/tmp`), MB; 512 costs nothing.
+    #[serde(default = "least_storage")]
+    pub ephemeral_storage_mb: u32,
     /// Longest invocation, seconds. The queue's visibility timeout follows from it.
     pub timeout_s: u32,
     /// Most messages of one invocation.
@@ -99,9 +102,6 @@ pub struct Limits {
     /// AWS only: whether it runs in the cluster's network.
     #[serde(default)]
     pub vpc: bool,
-    /// AWS only: size of `/tmp`, MB.
-    #[serde(default)]
-    pub ephemeral_storage_mb: u32,
     /// AWS only: the age of the oldest message above which people are told, seconds.
     #[serde(default)]
     pub oldest_message_s: u32,
@@ -110,18 +110,23 @@ pub struct Limits {
     pub environment: BTreeMap<String, String>,
 }
 
+/// What Lambda gives a function that doesn't ask.
+fn least_storage() -> u32 {
+    512
+}
+
 /// A function's own limits; what it leaves out is the defaults'. `environment` is added to theirs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Overrides {
     memory_mb: Option<u32>,
+    ephemeral_storage_mb: Option<u32>,
     timeout_s: Option<u32>,
     batch_size: Option<u32>,
     batching_window_s: Option<u32>,
     max_receive_count: Option<u32>,
     concurrency: Option<u32>,
     vpc: Option<bool>,
-    ephemeral_storage_mb: Option<u32>,
     oldest_message_s: Option<u32>,
     environment: BTreeMap<String, String>,
     /// Names, with `*`, of the CloudWatch alarms whose action may invoke it past its queue.
@@ -134,15 +139,15 @@ impl Overrides {
         environment.extend(self.environment.clone());
         Limits {
             memory_mb: self.memory_mb.unwrap_or(defaults.memory_mb),
+            ephemeral_storage_mb: self
+                .ephemeral_storage_mb
+                .unwrap_or(defaults.ephemeral_storage_mb),
             timeout_s: self.timeout_s.unwrap_or(defaults.timeout_s),
             batch_size: self.batch_size.unwrap_or(defaults.batch_size),
             batching_window_s: self.batching_window_s.unwrap_or(defaults.batching_window_s),
             max_receive_count: self.max_receive_count.unwrap_or(defaults.max_receive_count),
             concurrency: self.concurrency.unwrap_or(defaults.concurrency),
             vpc: self.vpc.unwrap_or(defaults.vpc),
-            ephemeral_storage_mb: self
-                .ephemeral_storage_mb
-                .unwrap_or(defaults.ephemeral_storage_mb),
             oldest_message_s: self.oldest_message_s.unwrap_or(defaults.oldest_message_s),
             environment,
         }
@@ -396,6 +401,7 @@ mod tests {
         assert_eq!(function.limits.timeout_s, 60);
         assert_eq!(function.limits.memory_mb, 128);
         assert_eq!(function.limits.batching_window_s, 0);
+        assert_eq!(function.limits.ephemeral_storage_mb, 512);
         assert_eq!(function.limits.environment["A"], "r");
         assert_eq!(function.limits.environment["B"], "dev");
         assert_eq!(function.policy, json!({"a": "1"}));

@@ -4,14 +4,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Context as _;
+use local_alarms::{SIGNING_NAME, TARGET};
 use local_wire::{AlarmState, BoxFuture, Watch, Wire};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::{
-    alarms::{SIGNING_NAME, TARGET},
-    identity::Identity,
-};
+use crate::identity::Identity;
 
 /// Calls the front of CloudWatch.
 pub(crate) struct CloudWatch {

@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use local_cloud::{Cloud, Findings};
 use local_wire::ImageSpec;
@@ -80,6 +80,15 @@ async fn events_reach_the_function_by_every_way() {
     ask(&cloud, json!({"note": "notes/again"})).await;
     eprintln!("event, queue, warm function, object: {:?}", began.elapsed());
     assert_eq!(noted["source"], "retail-forecast");
+    // By these attributes a message that fails is given up.
+    let attribute = |name: &str| {
+        let text = noted["attributes"][name].as_str().unwrap();
+        text.parse::<u128>().unwrap()
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let age_ms = now.as_millis() - attribute("SentTimestamp");
+    assert!(age_ms < WAIT.as_millis(), "sent {age_ms} ms ago");
+    assert_eq!(attribute("ApproximateReceiveCount"), 1);
     let environment = noted["outcome"]["environment"].to_string();
     assert!(
         environment.contains(&cloud.addresses().ecr),

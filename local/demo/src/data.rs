@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    fs::File,
+    fs::{self, File},
     io::{BufRead, BufReader, Read},
     path::Path,
 };
@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use flate2::read::MultiGzDecoder;
 use jiff::{ToSpan, civil::Date};
 use model::generate::Synthetic;
+use serde_json::Value;
 
 /// Days that the second upload has more than the first.
 const MORE_DAYS: i64 = 60;
@@ -21,6 +22,8 @@ pub(crate) struct Uploads {
     pub(crate) origin: String,
     /// All but the last days.
     pub(crate) first: String,
+    /// What of the data is uploaded when, in words.
+    pub(crate) cut: String,
     /// Everything.
     pub(crate) second: String,
     /// A file without its sales column.
@@ -29,6 +32,35 @@ pub(crate) struct Uploads {
     pub(crate) with_bad_rows: String,
     /// A series and a day to predict.
     pub(crate) question: Question,
+}
+
+/// The least that `validate-dataset` accepts, as it is deployed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Least {
+    rows: usize,
+    /// From the first date to the last.
+    days: i64,
+}
+
+impl Least {
+    /// Reads the settings of the project.
+    pub(crate) fn read(project_root: &Path) -> anyhow::Result<Self> {
+        let path = project_root.join("infra/functions.json");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let file: Value =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        let environment = &file["functions"]["validate-dataset"]["environment"];
+        let setting = |name: &str| {
+            let value = environment[name].as_str();
+            value.with_context(|| format!("{} has no {name}", path.display()))
+        };
+        Ok(Self {
+            rows: setting("MIN_ROWS")?.parse().context("MIN_ROWS")?,
+            days: setting("MIN_HISTORY_DAYS")?
+                .parse()
+                .context("MIN_HISTORY_DAYS")?,
+        })
+    }
 }
 
 /// What the demonstration asks the deployed service.
@@ -41,7 +73,7 @@ pub(crate) struct Question {
 
 impl Uploads {
     /// Five stores, ten items, two years and two months of them: made up from a seed.
-    pub(crate) fn generated() -> anyhow::Result<Self> {
+    pub(crate) fn generated(least: &Least) -> anyhow::Result<Self> {
         let synthetic = Synthetic {
             days: 800,
             ..Synthetic::default()
@@ -61,11 +93,11 @@ impl Uploads {
             "GENERATED data (seed {}): {} stores x {} items x {} days; no observations of any shop",
             synthetic.seed, synthetic.stores, synthetic.items, synthetic.days
         );
-        Self::split(origin, text)
+        Self::split(origin, text, least)
     }
 
     /// A CSV file, plain or gzip, with a `date` column.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(path: &Path, least: &Least) -> anyhow::Result<Self> {
         let file = File::open(path).with_context(|| format!("--data {}", path.display()))?;
         let mut reader = BufReader::new(file);
         let mut text = String::new();
@@ -81,26 +113,41 @@ impl Uploads {
             path.display(),
             text.lines().count().saturating_sub(1)
         );
-        Self::split(origin, text)
+        Self::split(origin, text, least)
+            .with_context(|| format!("--data {} can't be shown", path.display()))
     }
 
-    fn split(origin: String, text: String) -> anyhow::Result<Self> {
+    fn split(origin: String, text: String, least: &Least) -> anyhow::Result<Self> {
         let mut lines = text.lines();
         let header = lines.next().context("the data is empty")?;
         let columns = Columns::of(header)?;
-        let newest = lines
-            .clone()
-            .filter_map(|line| columns.date(line))
-            .max()
-            .context("no row has a date like 2017-12-31")?;
+        let dates = || lines.clone().filter_map(|line| columns.date(line));
+        let oldest = dates().min().context("no row has a date like 2017-12-31")?;
+        let newest = dates().max().unwrap_or(oldest);
         let cut = newest.checked_sub(MORE_DAYS.days())?;
         let mut first = format!("{header}\n");
+        let mut rows = 0;
         for line in lines
             .clone()
             .filter(|line| columns.date(line).is_none_or(|date| date <= cut))
         {
             first.push_str(line);
             first.push('\n');
+            rows += 1;
+        }
+        let days = |to: Date| i64::from((to - oldest).get_days()) + 1;
+        if days(cut) < least.days || rows < least.rows {
+            bail!(
+                "it has {} days of sales, {oldest} to {newest}. Scene 1 uploads all but the last {MORE_DAYS} days, \
+                 for scene 2 to have more data: of {rows} rows over {} days then. A first upload needs {} rows \
+                 over {} days (MIN_ROWS and MIN_HISTORY_DAYS in infra/functions.json), so give a file of {} days \
+                 or more",
+                days(newest),
+                days(cut).max(0),
+                least.rows,
+                least.days,
+                least.days + MORE_DAYS
+            );
         }
         let sample: Vec<&str> = lines.take(400).collect();
         let row = sample
@@ -114,6 +161,9 @@ impl Uploads {
         Ok(Self {
             origin,
             first,
+            cut: format!(
+                "scene 1 has {rows} rows to {cut}; the last {MORE_DAYS} days, to {newest}, come in scene 2"
+            ),
             without_column: columns.without_sales(header, &sample),
             with_bad_rows: columns.with_bad_rows(header, &sample),
             second: text,
@@ -205,9 +255,48 @@ fn field(line: &str, column: usize) -> &str {
 mod tests {
     use super::*;
 
+    const LEAST: Least = Least {
+        rows: 100,
+        days: 120,
+    };
+
+    fn daily(days: i64) -> String {
+        let first = Date::constant(2024, 1, 1);
+        let mut text = "date,store,item,sales\n".to_owned();
+        for day in 0..days {
+            let date = first.saturating_add(day.days());
+            writeln!(text, "{date},1,1,5").unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn what_scene_1_leaves_out_is_told_and_a_short_file_is_refused_with_the_days_it_needs() {
+        let split = |days| Uploads::split("f".to_owned(), daily(days), &LEAST);
+        let uploads = split(180).unwrap();
+        assert_eq!(
+            uploads.cut,
+            "scene 1 has 120 rows to 2024-04-29; the last 60 days, to 2024-06-28, come in scene 2"
+        );
+        assert_eq!(uploads.first, daily(120));
+        for (days, left) in [(179, "119 rows over 119 days"), (59, "0 rows over 0 days")] {
+            let error = split(days).err().unwrap().to_string();
+            for part in [left, "180 days or more", &format!("it has {days} days")] {
+                assert!(error.contains(part), "`{part}` in: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_least_is_what_the_project_says() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let least = Least::read(&root).unwrap();
+        assert!(least.rows > 0 && least.days > 0, "{least:?}");
+    }
+
     #[test]
     fn the_second_upload_has_more_days_and_the_broken_ones_are_broken() {
-        let uploads = Uploads::generated().unwrap();
+        let uploads = Uploads::generated(&LEAST).unwrap();
         assert!(uploads.origin.contains("GENERATED"));
         assert!(uploads.second.len() > uploads.first.len());
         assert!(

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::{
     inventory,
-    scenes::{FAILURES, Seen, Stage, text},
+    scenes::{FAILURES, Seen, Stage},
     tap::Tap,
+    words::text,
 };
 
 /// Pause between two questions of a customer.
@@ -38,7 +39,9 @@ impl Stage<'_> {
         seen.push(format!("rollback started: {cause}"));
         ensure!(
             started["release"] == json!(good) && started["from"] == json!(bad),
-            "{good} should come back instead of {bad}: {started}"
+            "{good} should come back instead of {bad}, and {} comes instead of {}",
+            text(&started["release"]),
+            text(&started["from"])
         );
 
         let restored = self

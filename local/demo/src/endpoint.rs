@@ -10,7 +10,10 @@ use local_cloud::Findings;
 use local_wire::{ImageSpec, Method};
 use serde_json::{Value, json};
 
-use crate::scenes::{Seen, Stage, text};
+use crate::{
+    scenes::{Seen, Stage},
+    words::text,
+};
 
 /// Pause between two questions to the endpoint.
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(50);

@@ -1,6 +1,6 @@
 //! `report.json`: for each scene what was expected and what was seen.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -25,12 +25,34 @@ pub(crate) struct SceneReport {
     pub(crate) scene: usize,
     pub(crate) title: String,
     pub(crate) expected: String,
+    pub(crate) outcome: Outcome,
     pub(crate) seen: Vec<String>,
-    pub(crate) passed: bool,
     pub(crate) seconds: f64,
 }
 
+/// How a scene ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// As told.
+    Passed,
+    /// Otherwise.
+    Failed,
+    /// It needs an earlier scene that failed.
+    NotRun,
+}
+
 impl Report {
+    /// Removes the report of an earlier run: a run that breaks off leaves none.
+    pub(crate) fn clear(path: &Path) -> anyhow::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the report, and the folder when it is missing.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(folder) = path.parent() {

@@ -9,7 +9,13 @@ use anyhow::{Context as _, bail, ensure};
 use local_cloud::Cloud;
 use serde_json::{Value, json};
 
-use crate::{data::Uploads, inventory, screen::Screen, tap::Tap};
+use crate::{
+    data::Uploads,
+    inventory,
+    screen::Screen,
+    tap::Tap,
+    words::{self, checks, dataset, judgement, number, tail, text},
+};
 
 /// Longest wait for one stage; a training on a large file takes most of it.
 pub(crate) const STAGE_LIMIT: Duration = Duration::from_mins(3);
@@ -102,9 +108,11 @@ impl Stage<'_> {
         let skipped = self.wait_for("DeploymentSkipped", |_| true, &[]).await?;
         let held = text(&skipped["reason"]);
         stage.done(&held);
+        self.screen.line(&format!("  · {}", self.uploads.cut));
         let mut seen = self
             .upload("training/sales_data.csv", &self.uploads.first)
             .await?;
+        seen.push(self.uploads.cut.clone());
         seen.push(format!("image scanned: {held}"));
         seen.extend(self.follow(&TO_JUDGEMENT).await?);
         seen.extend(self.follow(&TO_RELEASE).await?);
@@ -123,11 +131,14 @@ impl Stage<'_> {
         let (metrics, baseline) = (&judged["metrics"], &judged["baseline"]);
         ensure!(
             baseline.is_object(),
-            "the challenger was judged without a champion: {judged}"
+            "the challenger was judged without a champion: {}",
+            judgement(&judged)
         );
         ensure!(
             metrics["rows"] == baseline["rows"],
-            "challenger and champion were scored on different rows: {judged}"
+            "challenger and champion were scored on different rows: {} and {}",
+            metrics["rows"],
+            baseline["rows"]
         );
         let numbers = format!(
             "challenger accuracy {:.4}, RMSE {:.3}; champion accuracy {:.4}, RMSE {:.3}; {} rows",
@@ -305,7 +316,7 @@ impl Stage<'_> {
                 return Ok(event["detail"].clone());
             }
             if failures.contains(&seen) {
-                bail!("{seen}: {}", event["detail"]);
+                bail!("{}", words::failure(seen, &event["detail"]));
             }
         }
         bail!(
@@ -348,12 +359,8 @@ impl Stage<'_> {
         let mut lines = vec![];
         for function in self.cloud.functions() {
             let logs = self.cloud.logs(function).await.unwrap_or_default();
-            let troubles = logs.into_iter().filter(|line| {
-                line.contains("\"refused\"")
-                    || line.contains("\"failed\"")
-                    || line.contains("panicked")
-            });
-            lines.extend(troubles.map(|line| format!("\n    {function}: {}", line.trim())));
+            let troubles = logs.iter().filter_map(|line| words::trouble(line));
+            lines.extend(troubles.map(|trouble| format!("\n    {function} {trouble}")));
         }
         lines.into_iter().take(20).collect()
     }
@@ -390,43 +397,4 @@ impl Stage<'_> {
         stage.done(&told);
         Ok(told)
     }
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn tail(value: &Value) -> String {
-    let text = text(value);
-    text.split_once("model-package/")
-        .map_or(text.clone(), |(_, name)| name.to_owned())
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
-fn dataset(detail: &Value) -> String {
-    format!(
-        "{} rows, {} to {}",
-        detail["rows"],
-        text(&detail["from"]),
-        text(&detail["to"])
-    )
-}
-
-fn judgement(detail: &Value) -> String {
-    format!("{}: {}", text(&detail["verdict"]), text(&detail["reason"]))
-}
-
-fn checks(detail: &Value) -> String {
-    let checks = detail["checks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(text)
-        .collect::<Vec<_>>();
-    format!("{} ({})", text(&detail["release"]), checks.join("; "))
 }

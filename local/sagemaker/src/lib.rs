@@ -28,7 +28,8 @@
 //! A request for most of these is refused with a `ValidationException` that names it:
 //!
 //! - State is in memory: a restart forgets everything. If the stand-in is killed outright (`SIGKILL`),
-//!   programs of its jobs can outlive it; a normal shutdown ends them all.
+//!   it can't end the programs of its jobs and endpoints; the local cloud's process group does
+//!   (`local_wire::ProcessGroup`, by `ML_ROOT`). A normal shutdown ends them all.
 //! - Job input: `S3Prefix` in `File` mode, uncompressed; no manifests, file systems, `Pipe` mode,
 //!   sharding, network or spot settings. Jobs run on one instance.
 //! - Transform: `SplitType` `None` or `Line`; no `DataProcessing`, no data capture.

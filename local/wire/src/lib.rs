@@ -1,11 +1,14 @@
-//! What the parts of the local cloud share: signed calls to the emulator, who may call what, and how
-//! a service's event reaches the deployed rules and its metrics CloudWatch.
+//! What the parts of the local cloud share: signed calls to the emulator, servers that stand before it
+//! ([`front`]), who may call what ([`iam`] has the policies), and how a service's event reaches the
+//! deployed rules and its metrics CloudWatch.
 //!
 //! The functions never see this crate; they talk to the local cloud through the AWS SDK as they do
 //! on AWS.
 
 mod call;
+pub mod front;
 mod group;
+pub mod iam;
 mod s3;
 mod seams;
 mod xml;

@@ -1,24 +1,19 @@
 //! Metrics and alarms in CloudWatch.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+mod measured;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_cloudwatch::{
     Client,
     error::ProvideErrorMetadata as _,
-    primitives::DateTime,
-    types::{
-        ComparisonOperator, Dimension, Metric, MetricDataQuery, MetricDatum, MetricStat,
-        StandardUnit, Statistic, StatisticSet,
-    },
+    types::{ComparisonOperator, Dimension, MetricDatum, StandardUnit, Statistic, StatisticSet},
 };
 use domain::{
-    Error, Result,
-    ports::{AlarmSpec, Alarms, ApiMetrics, Measured},
+    Result,
+    ports::{AlarmSpec, Alarms},
 };
-use jiff::Timestamp;
+pub use measured::ReleaseMetrics;
 
 use crate::{Context, failure::failed};
 
@@ -212,98 +207,116 @@ impl Alarms for CloudWatch {
     }
 }
 
-/// The metrics of the API in one namespace, `RetailForecast/{namespace}`.
-#[derive(Debug, Clone)]
-pub struct ReleaseMetrics {
-    client: Client,
-    namespace: String,
-}
+#[cfg(test)]
+mod tests {
+    use aws_smithy_cbor::{Decoder, data::Type};
+    use serde_json::{Map, Value, json};
 
-impl ReleaseMetrics {
-    /// A client; nothing is sent yet.
-    pub fn new(context: &Context, namespace: &str) -> Self {
-        Self {
-            client: Client::new(&context.of("CLOUDWATCH")),
-            namespace: format!("RetailForecast/{namespace}"),
+    use super::*;
+    use crate::stub::Stub;
+
+    fn datum(name: &'static str, value: f64, unit: Unit) -> Datum {
+        Datum {
+            name,
+            statistics: Statistics::of(value),
+            unit,
         }
     }
 
-    fn query(
-        &self,
-        release: &str,
-        id: &str,
-        metric: &str,
-        stat: &str,
-        period: i32,
-    ) -> MetricDataQuery {
-        let dimension = Dimension::builder().name(RELEASE).value(release).build();
-        let metric = Metric::builder()
-            .namespace(&self.namespace)
-            .metric_name(metric)
-            .dimensions(dimension)
-            .build();
-        let stat = MetricStat::builder()
-            .metric(metric)
-            .period(period)
-            .stat(stat)
-            .build();
-        MetricDataQuery::builder().id(id).metric_stat(stat).build()
-    }
-}
-
-impl ApiMetrics for ReleaseMetrics {
-    async fn measured(
-        &self,
-        release: &str,
-        from: Timestamp,
-        to: Timestamp,
-        period_s: u32,
-    ) -> Result<Vec<Measured>> {
-        let doing = format!("reading the metrics of {release} in {}", self.namespace);
-        let period = i32::try_from(period_s)
-            .map_err(|_| Error::permanent(format!("{doing}: a period of {period_s} s")))?;
-        let queries = [
-            self.query(release, "requests", "ErrorRate", "SampleCount", period),
-            self.query(release, "errors", "ErrorRate", "Average", period),
-            self.query(release, "latency", "Latency", "Average", period),
-        ];
-        let mut pages = self
-            .client
-            .get_metric_data()
-            .set_metric_data_queries(Some(queries.to_vec()))
-            .start_time(DateTime::from_secs(from.as_second()))
-            .end_time(DateTime::from_secs(to.as_second()))
-            .into_paginator()
-            .send();
-        let mut values: BTreeMap<i64, HashMap<String, f64>> = BTreeMap::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed(&doing, "cloudwatch:GetMetricData", error))?;
-            for result in page.metric_data_results() {
-                let id = result.id().unwrap_or_default();
-                for (at, value) in result.timestamps().iter().zip(result.values()) {
-                    let period = values.entry(at.secs()).or_default();
-                    period.insert(id.to_owned(), *value);
-                }
+    /// What the SDK writes: maps, lists, text and numbers.
+    fn read(decoder: &mut Decoder<'_>) -> Value {
+        let more = |decoder: &mut Decoder<'_>, length: Option<u64>, read: usize| match length {
+            Some(length) => (read as u64) < length,
+            None if decoder.datatype().unwrap() == Type::Break => {
+                decoder.skip().unwrap();
+                false
             }
+            None => true,
+        };
+        match decoder.datatype().unwrap() {
+            Type::Map | Type::MapIndef => {
+                let (length, mut map) = (decoder.map().unwrap(), Map::new());
+                while more(decoder, length, map.len()) {
+                    let key = decoder.string().unwrap();
+                    map.insert(key, read(decoder));
+                }
+                Value::Object(map)
+            }
+            Type::Array | Type::ArrayIndef => {
+                let (length, mut list) = (decoder.list().unwrap(), Vec::new());
+                while more(decoder, length, list.len()) {
+                    list.push(read(decoder));
+                }
+                Value::Array(list)
+            }
+            Type::String | Type::StringIndef => json!(decoder.string().unwrap()),
+            Type::F16 | Type::F32 | Type::F64 => json!(decoder.double().unwrap()),
+            _ => json!(decoder.long().unwrap()),
         }
-        let mut measured = vec![];
-        for (second, found) in values {
-            let start = Timestamp::from_second(second)
-                .map_err(|error| Error::permanent(format!("{doing}: {error}")))?;
-            let (Some(requests), Some(error_rate_percent), Some(latency_ms)) = (
-                found.get("requests"),
-                found.get("errors"),
-                found.get("latency"),
-            ) else {
-                continue;
-            };
-            measured.push(Measured {
-                start,
-                requests: *requests,
-                error_rate_percent: *error_rate_percent,
-                latency_ms: *latency_ms,
-            });
+    }
+
+    #[tokio::test]
+    async fn data_points_carry_unit_dimensions_and_the_resolution_that_their_period_needs() {
+        let stub = Stub::raw(vec![(200, String::new()); 2]);
+        let metrics = CloudWatch::new(&stub.context());
+        let dimensions = BTreeMap::from([("DeploymentId".to_owned(), "release-a".to_owned())]);
+        for seconds in [5, 60] {
+            let values = vec![
+                datum("Latency", 12.5, Unit::Milliseconds),
+                datum("ErrorRate", 0.25, Unit::Percent),
+            ];
+            let period = Duration::from_secs(seconds);
+            let put = metrics.put("RetailForecast/dev", &dimensions, values, period);
+            put.await.unwrap();
         }
-        Ok(measured)
+        let requests = stub.requests();
+        assert!(requests[0].path.ends_with("/operation/PutMetricData"));
+        let bodies: Vec<Value> = requests
+            .iter()
+            .map(|request| read(&mut Decoder::new(&request.body)))
+            .collect();
+        let sent = |name: &str, value: f64, unit: &str| {
+            let statistics =
+                json!({"SampleCount": 1.0, "Sum": value, "Minimum": value, "Maximum": value});
+            json!({"MetricName": name, "StatisticValues": statistics, "Unit": unit,
+                "Dimensions": [{"Name": "DeploymentId", "Value": "release-a"}]})
+        };
+        let mut data = json!([
+            sent("Latency", 12.5, "Milliseconds"),
+            sent("ErrorRate", 0.25, "Percent")
+        ]);
+        assert_eq!(
+            bodies[1],
+            json!({"Namespace": "RetailForecast/dev", "MetricData": data})
+        );
+        for datum in data.as_array_mut().unwrap() {
+            datum["StorageResolution"] = json!(1);
+        }
+        assert_eq!(bodies[0]["MetricData"], data);
+    }
+
+    #[tokio::test]
+    async fn many_data_points_take_several_calls_and_a_failed_one_is_an_error() {
+        let stub = Stub::raw(vec![
+            (200, String::new()),
+            (200, String::new()),
+            (403, String::new()),
+        ]);
+        let metrics = CloudWatch::new(&stub.context());
+        let put = async |count: usize| {
+            let values = vec![datum("M", 1.0, Unit::Count); count];
+            let period = Duration::from_mins(1);
+            metrics.put("N", &BTreeMap::new(), values, period).await
+        };
+        put(0).await.unwrap();
+        assert_eq!(stub.requests().len(), 0, "nothing to put");
+        put(PER_CALL + 1).await.unwrap();
+        assert_eq!(stub.requests().len(), 2);
+        let error = put(1).await.unwrap_err();
+        assert_eq!(error.class(), domain::Class::Permanent);
+        assert!(
+            error.to_string().contains("cloudwatch:PutMetricData"),
+            "{error}"
+        );
     }
 }

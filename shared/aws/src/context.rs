@@ -261,19 +261,41 @@ mod tests {
         );
     }
 
-    /// The providers read the process's environment, so the test runs itself with another one.
+    /// Runs the test `name` of this module again in a process with these variables and no others:
+    /// the providers of a pod's credentials read the process's environment.
+    #[cfg(feature = "pod")]
+    fn with_environment(name: &str, variables: &[(&str, &str)]) {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([&format!("context::tests::{name}"), "--exact"])
+            .env_clear()
+            .env("AWS_REGION", "ap-southeast-1")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && shown.contains("1 passed"),
+            "{shown}"
+        );
+    }
+
+    /// The credentials that a pod with this process's environment gets.
+    #[cfg(feature = "pod")]
+    async fn of_pod() -> Credentials {
+        use aws_credential_types::provider::ProvideCredentials as _;
+
+        let settings = Settings::new(std::env::vars());
+        let context = Context::for_pod(&settings).await.unwrap();
+        let provider = context.of("S3").credentials_provider().unwrap();
+        provider.provide_credentials().await.unwrap()
+    }
+
     #[cfg(feature = "pod")]
     #[tokio::test]
     async fn a_pod_without_keys_asks_its_credentials_endpoint() {
-        use aws_credential_types::provider::ProvideCredentials as _;
-
-        const NAME: &str = "context::tests::a_pod_without_keys_asks_its_credentials_endpoint";
         const ENDPOINT: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
         if std::env::var(ENDPOINT).is_ok() {
-            let settings = Settings::new(std::env::vars());
-            let context = Context::for_pod(&settings).await.unwrap();
-            let provider = context.of("S3").credentials_provider().unwrap();
-            let credentials = provider.provide_credentials().await.unwrap();
+            let credentials = of_pod().await;
             assert_eq!(credentials.access_key_id(), "ASIAPOD");
             assert_eq!(credentials.session_token(), Some("token"));
             return;
@@ -285,19 +307,58 @@ mod tests {
             "Expiration": "2126-01-01T00:00:00Z"
         });
         let stub = crate::stub::Stub::new([(200, answer.clone()), (200, answer)]);
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([NAME, "--exact"])
-            .env_clear()
-            .env("AWS_REGION", "ap-southeast-1")
-            .env(ENDPOINT, format!("{}/v1/credentials", stub.url))
-            .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "pod-token")
-            .output()
-            .unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && shown.contains("1 passed"),
-            "{shown}"
+        with_environment(
+            "a_pod_without_keys_asks_its_credentials_endpoint",
+            &[
+                (ENDPOINT, &format!("{}/v1/credentials", stub.url)),
+                ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "pod-token"),
+            ],
         );
         assert_eq!(stub.requests()[0].headers["authorization"], "pod-token");
+    }
+
+    #[cfg(feature = "pod")]
+    #[tokio::test]
+    async fn a_pod_of_a_service_account_exchanges_its_token_for_its_role() {
+        const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+        if std::env::var(TOKEN_FILE).is_ok() {
+            let credentials = of_pod().await;
+            assert_eq!(credentials.access_key_id(), "ASIAROLE");
+            assert_eq!(credentials.session_token(), Some("session"));
+            return;
+        }
+        let answer = "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+            <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId>\
+            <SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken>\
+            <Expiration>2126-01-01T00:00:00Z</Expiration></Credentials>\
+            <AssumedRoleUser><AssumedRoleId>id</AssumedRoleId>\
+            <Arn>arn:aws:sts::1:assumed-role/retail-forecast-dev-api/s</Arn></AssumedRoleUser>\
+            </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
+        let stub = crate::stub::Stub::raw(vec![(200, answer.to_owned()); 2]);
+        let file = std::env::temp_dir().join(format!("web-identity-{}", std::process::id()));
+        std::fs::write(&file, "service.account.token").unwrap();
+        with_environment(
+            "a_pod_of_a_service_account_exchanges_its_token_for_its_role",
+            &[
+                (TOKEN_FILE, file.to_str().unwrap()),
+                (
+                    "AWS_ROLE_ARN",
+                    "arn:aws:iam::1:role/retail-forecast-dev-api",
+                ),
+                ("AWS_ENDPOINT_URL_STS", &stub.url),
+            ],
+        );
+        std::fs::remove_file(&file).unwrap();
+        let requests = stub.requests();
+        let body = String::from_utf8_lossy(&requests[0].body);
+        for part in [
+            "Action=AssumeRoleWithWebIdentity",
+            "WebIdentityToken=service.account.token",
+            "role%2Fretail-forecast-dev-api",
+        ] {
+            assert!(body.contains(part), "`{part}` in: {body}");
+        }
+        // The token is all that a pod has to show: there are no keys to sign with.
+        assert!(!requests[0].headers.contains_key("authorization"));
     }
 }

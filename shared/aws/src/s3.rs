@@ -13,8 +13,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use domain::{
     Error, Result,
     layout::Location,
-    ports::{Condition, Object, ObjectStore, Swap},
+    ports::{Condition, Head, Object, ObjectStore, Swap},
 };
+use jiff::Timestamp;
 
 use crate::{
     Context,
@@ -65,13 +66,18 @@ impl S3 {
             Ok(output) => Ok(Some(output)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => {
-                let (doing, action) = match version {
-                    Some(version) => (format!("reading {at}, version {version}"), READ_VERSION),
-                    None => (format!("reading {at}"), READ),
-                };
+                let (doing, action) = reading(at, version);
                 Err(failed(doing, action, error))
             }
         }
+    }
+}
+
+/// What is being done, and the permission that it takes.
+fn reading(at: &Location, version: Option<&str>) -> (String, &'static str) {
+    match version {
+        Some(version) => (format!("reading {at}, version {version}"), READ_VERSION),
+        None => (format!("reading {at}"), READ),
     }
 }
 
@@ -101,6 +107,35 @@ impl ObjectStore for S3 {
             bytes: bytes.to_vec(),
             etag,
         }))
+    }
+
+    async fn head(&self, at: &Location, version: Option<&str>) -> Result<Option<Head>> {
+        let answer = self
+            .client
+            .head_object()
+            .bucket(&at.bucket)
+            .key(&at.key)
+            .set_version_id(version.map(str::to_owned))
+            .send()
+            .await;
+        let (doing, action) = reading(at, version);
+        let output = match answer {
+            Ok(output) => output,
+            // The answer to HEAD has no body, so a missing bucket can't be told from a missing key.
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(failed(doing, action, error)),
+        };
+        let head = || {
+            Some(Head {
+                bytes: output.content_length?.try_into().ok()?,
+                // A bucket whose versioning was switched off has one version of this name.
+                version: output.version_id.filter(|version| version != "null"),
+                written: Timestamp::from_second(output.last_modified?.secs()).ok()?,
+            })
+        };
+        head()
+            .map(Some)
+            .ok_or_else(|| Error::permanent(format!("{doing}: the answer has no size, or no time")))
     }
 
     async fn download(
@@ -227,6 +262,28 @@ mod tests {
         assert_eq!(error.class(), Class::Permanent);
         assert!(error.to_string().contains("s3:ListBucket"), "{error}");
         assert_eq!(stub.requests()[0].path, "/bucket/a/key?x-id=GetObject");
+    }
+
+    #[tokio::test]
+    async fn what_has_no_head_is_none_and_a_denial_names_what_it_takes() {
+        let stub = Stub::raw(vec![
+            (404, String::new()),
+            (403, String::new()),
+            (200, String::new()),
+        ]);
+        let s3 = S3::new(&stub.context());
+        assert_eq!(s3.head(&at(), None).await.unwrap(), None);
+        let denied = s3.head(&at(), Some("v")).await.unwrap_err();
+        assert_eq!(denied.class(), Class::Permanent);
+        assert!(
+            denied.to_string().contains("s3:GetObjectVersion"),
+            "{denied}"
+        );
+        let timeless = s3.head(&at(), None).await.unwrap_err();
+        assert!(timeless.to_string().contains("no time"), "{timeless}");
+        let requests = stub.requests();
+        assert_eq!(requests[0].method, "HEAD");
+        assert!(requests[1].path.contains("versionId=v"));
     }
 
     #[tokio::test]

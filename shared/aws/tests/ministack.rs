@@ -179,6 +179,27 @@ async fn store(ministack: &Ministack) {
     );
     let missing = Location::new("artifacts", "datasets/none");
     assert_eq!(s3.download(&missing, None, &to).await.unwrap(), None);
+    assert_eq!(s3.head(&missing, None).await.unwrap(), None);
+    let head = s3.head(&at, None).await.unwrap().unwrap();
+    assert_eq!((head.bytes, head.version), (5_000_011, None));
+    let age = head
+        .written
+        .duration_until(jiff::Timestamp::now())
+        .as_secs();
+    assert!((0..60).contains(&age), "written {age} s ago");
+    let versioned = aws_sdk_s3::types::VersioningConfiguration::builder()
+        .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
+        .build();
+    let request = admin.put_bucket_versioning().bucket("artifacts");
+    let request = request.versioning_configuration(versioned);
+    request.send().await.unwrap();
+    s3.put(&at, b"old".to_vec(), "text/csv").await.unwrap();
+    let old = s3.head(&at, None).await.unwrap().unwrap();
+    s3.put(&at, b"newer".to_vec(), "text/csv").await.unwrap();
+    assert_eq!(s3.head(&at, None).await.unwrap().unwrap().bytes, 5);
+    assert!(old.version.is_some());
+    let again = s3.head(&at, old.version.as_deref()).await.unwrap();
+    assert_eq!(again, Some(old));
     s3.put(&missing, b"{}".to_vec(), "application/json")
         .await
         .unwrap();

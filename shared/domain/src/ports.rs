@@ -37,6 +37,17 @@ pub struct Object {
     pub etag: String,
 }
 
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Size as stored, bytes.
+    pub bytes: u64,
+    /// Version, in a versioned bucket.
+    pub version: Option<String>,
+    /// When it was written, to the second.
+    pub written: Timestamp,
+}
+
 /// When a conditional write may happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
@@ -60,6 +71,8 @@ pub enum Swap {
 pub trait ObjectStore {
     /// An object of a few megabytes at most.
     async fn get(&self, at: &Location) -> Result<Option<Object>>;
+    /// What is known of an object; `version` picks one version. `None` when there is none.
+    async fn head(&self, at: &Location, version: Option<&str>) -> Result<Option<Head>>;
     /// Streams an object to a file; `version` picks one version. `None` when there is none.
     async fn download(&self, at: &Location, version: Option<&str>, to: &Path)
     -> Result<Option<()>>;

@@ -25,7 +25,7 @@ pub enum Announced {
     DatasetRejected(DatasetRejected),
     /// Somebody, or the weekly check, asks for a training.
     RetrainRequested(RetrainRequested),
-    /// A training or an evaluation ended without a model to judge.
+    /// A training or an evaluation ended without a model to judge, or couldn't begin.
     TrainingFailed(TrainingFailed),
     /// A model was measured against the gates.
     ModelJudged(ModelJudged),
@@ -89,6 +89,9 @@ pub struct DatasetRejected {
     pub dataset: String,
     /// The uploaded object.
     pub source: String,
+    /// Its files with their versions, or when they were written: the same content uploaded again is
+    /// rejected again.
+    pub upload: String,
     /// What was wrong, one sentence for each rule that was broken.
     pub findings: Vec<String>,
     /// `s3://…/validation_report.json`.
@@ -111,6 +114,9 @@ pub struct RetrainRequested {
     pub reason: String,
 }
 
+/// [`TrainingFailed::status`] of a training that was asked for and couldn't begin.
+pub const NOT_STARTED: &str = "NotStarted";
+
 /// See [`Announced::TrainingFailed`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainingFailed {
@@ -118,9 +124,9 @@ pub struct TrainingFailed {
     pub training_job: String,
     /// The job that failed: the training job itself, or a transform job of its evaluation.
     pub failed_job: String,
-    /// `Failed` or `Stopped`.
+    /// `Failed`, `Stopped` or [`NOT_STARTED`].
     pub status: String,
-    /// The reason that SageMaker gives.
+    /// The reason that SageMaker gives, or why there was nothing to start.
     pub reason: String,
 }
 
@@ -419,7 +425,9 @@ impl Announced {
     fn subject(&self) -> String {
         match self {
             Self::DatasetValidated(event) => format!("{} {}", event.dataset, event.source),
-            Self::DatasetRejected(event) => format!("{} {}", event.dataset, event.source),
+            Self::DatasetRejected(event) => {
+                format!("{} {} {}", event.dataset, event.source, event.upload)
+            }
             Self::RetrainRequested(event) => format!("{} {}", event.dataset, event.request),
             Self::TrainingFailed(event) => event.failed_job.clone(),
             Self::ModelJudged(event) => format!("{} {:?}", event.training_job, event.verdict),

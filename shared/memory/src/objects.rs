@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use domain::{
     Error, Result,
     layout::Location,
-    ports::{Condition, Ensured, Object, ObjectStore, Swap},
+    ports::{Condition, Ensured, Head, Object, ObjectStore, Swap},
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{World, state::State};
@@ -16,6 +17,7 @@ use crate::{World, state::State};
 struct Version {
     id: String,
     etag: String,
+    written: Timestamp,
     bytes: Vec<u8>,
 }
 
@@ -64,10 +66,11 @@ impl State {
     /// Writes an object, whoever does it.
     pub(crate) fn store(&mut self, at: &Location, bytes: Vec<u8>) -> Ensured {
         let same = self.objects.bytes(at) == Some(bytes.as_slice());
-        let number = self.next();
+        let (number, written) = (self.next(), self.now);
         self.objects.0.entry(at.clone()).or_default().push(Version {
             id: format!("version-{number}"),
             etag: format!("\"{number:032x}\""),
+            written,
             bytes,
         });
         if same {
@@ -133,6 +136,17 @@ impl ObjectStore for World {
             state.objects.current(at).map(|version| Object {
                 bytes: version.bytes.clone(),
                 etag: version.etag.clone(),
+            })
+        })
+    }
+
+    async fn head(&self, at: &Location, version: Option<&str>) -> Result<Option<Head>> {
+        self.look("head", &at.to_string(), |state| {
+            let version = state.objects.version(at, version)?;
+            Some(Head {
+                bytes: version.bytes.len().try_into().unwrap_or(u64::MAX),
+                version: Some(version.id.clone()),
+                written: version.written,
             })
         })
     }

@@ -1,21 +1,27 @@
 //! A batch of SQS messages, each on its own.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
 use domain::{Error, Result, Step, ports::Queue};
 use events::Received;
 use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{comes_back, log};
 
 /// Longest delay before a failed message is tried again.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+/// Receives that each message gets, however old it is: it may have lain in the queue for hours while
+/// nobody could receive it.
+const FEWEST_TRIES: u32 = 5;
 
-/// Handles each message and answers which of them must come back.
+/// Handles each message and answers which of them must come back. `retry_for` is how old a message
+/// may be that failed and is tried again.
 pub(crate) async fn handle<D, H>(
     function: &str,
+    retry_for: SignedDuration,
     queue: &impl Queue,
     handle: &H,
     messages: Vec<SqsMessage>,
@@ -26,7 +32,7 @@ where
 {
     let mut response = SqsBatchResponse::default();
     for message in messages {
-        if one(function, queue, handle, &message).await == Fate::ComesBack {
+        if one(function, retry_for, queue, handle, &message).await == Fate::ComesBack {
             let mut failure = BatchItemFailure::default();
             failure.item_identifier = message.message_id.unwrap_or_default();
             response.batch_item_failures.push(failure);
@@ -42,7 +48,13 @@ enum Fate {
     ComesBack,
 }
 
-async fn one<D, H>(function: &str, queue: &impl Queue, handle: &H, message: &SqsMessage) -> Fate
+async fn one<D, H>(
+    function: &str,
+    retry_for: SignedDuration,
+    queue: &impl Queue,
+    handle: &H,
+    message: &SqsMessage,
+) -> Fate
 where
     D: Serialize,
     H: AsyncFn(Received) -> Result<Step<D>>,
@@ -53,14 +65,11 @@ where
         Err(error) => return bury(function, "", queue, message, &error).await,
     };
     let event = received.id.clone();
-    // A panic is a bug, yet the other messages of the batch have nothing to do with it.
+    // A panic is a bug that a repeat meets again; the other messages of the batch have nothing to do
+    // with it.
     let handled = Box::pin(async { handle(received).await });
     let answer = AssertUnwindSafe(handled).catch_unwind().await;
-    match answer.unwrap_or_else(|_| {
-        Err(Error::transient(
-            "the handler panicked; the panic's message is on standard error",
-        ))
-    }) {
+    match answer.unwrap_or_else(|panic| Err(panicked(&*panic))) {
         Ok(step) => {
             log::decided(function, &event, &step);
             match step {
@@ -69,11 +78,31 @@ where
             }
         }
         Err(error) if comes_back(error.class()) => {
+            let tried = Tried::of(message, Timestamp::now());
+            if tried.is_enough(retry_for) {
+                let given_up = Error::transient(format!(
+                    "given up after {} receives in {} s (RETRY_FOR_S is {})",
+                    tried.receives,
+                    tried.age.as_secs(),
+                    retry_for.as_secs()
+                ));
+                return bury(function, &event, queue, message, &given_up.because(error)).await;
+            }
             log::failed(function, &event, &error);
-            delay(function, &event, queue, message, backoff(message)).await
+            delay(function, &event, queue, message, backoff(tried.receives)).await
         }
         Err(error) => bury(function, &event, queue, message, &error).await,
     }
+}
+
+/// The panic in its own words, if it has any.
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let words = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("its message is on standard error");
+    Error::permanent(format!("the handler panicked, which is a bug: {words}"))
 }
 
 /// The message comes back after `after`, or after the queue's own timeout when that can't be set.
@@ -113,14 +142,40 @@ async fn bury(
     }
 }
 
+/// How hard a message was tried.
+#[derive(Debug, Clone, Copy)]
+struct Tried {
+    /// Times that it was received, this one counted.
+    receives: u32,
+    /// Since it was sent. A message that doesn't say when isn't from a queue, and counts as new.
+    age: SignedDuration,
+}
+
+impl Tried {
+    /// By the attributes that SQS gives each message.
+    fn of(message: &SqsMessage, now: Timestamp) -> Self {
+        let attribute = |name: &str| message.attributes.get(name);
+        let sent = attribute("SentTimestamp")
+            .and_then(|ms| ms.parse().ok())
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Self {
+            receives: attribute("ApproximateReceiveCount")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(1),
+            age: sent.map_or(SignedDuration::ZERO, |sent| now.duration_since(sent)),
+        }
+    }
+
+    /// The rule: a message that fails is given up when it is as old as `retry_for` and had its
+    /// fewest tries.
+    fn is_enough(self, retry_for: SignedDuration) -> bool {
+        self.age >= retry_for && self.receives >= FEWEST_TRIES
+    }
+}
+
 /// 2, 4, 8, … seconds by the times the message was received.
-fn backoff(message: &SqsMessage) -> Duration {
-    let received = message
-        .attributes
-        .get("ApproximateReceiveCount")
-        .and_then(|count| count.parse::<u32>().ok())
-        .unwrap_or(1);
-    let seconds = 2_u64.checked_pow(received.min(16)).unwrap_or(u64::MAX);
+fn backoff(receives: u32) -> Duration {
+    let seconds = 2_u64.checked_pow(receives.min(16)).unwrap_or(u64::MAX);
     Duration::from_secs(seconds).min(LONGEST_BACKOFF)
 }
 
@@ -156,9 +211,17 @@ mod tests {
         }
     }
 
+    const RETRY_FOR: SignedDuration = SignedDuration::from_hours(6);
+
     fn message(id: &str, received: u32, body: &str) -> SqsMessage {
+        aged(id, received, SignedDuration::ZERO, body)
+    }
+
+    fn aged(id: &str, received: u32, age: SignedDuration, body: &str) -> SqsMessage {
+        let sent = (Timestamp::now() - age).as_millisecond().to_string();
         serde_json::from_value(json!({
-            "messageId": id, "receiptHandle": format!("receipt-{id}"), "body": body, "attributes": {"ApproximateReceiveCount": received.to_string()},
+            "messageId": id, "receiptHandle": format!("receipt-{id}"), "body": body,
+            "attributes": {"ApproximateReceiveCount": received.to_string(), "SentTimestamp": sent},
             "messageAttributes": {}, "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:r:1:q", "awsRegion": "r"
         }))
         .unwrap()
@@ -177,13 +240,13 @@ mod tests {
             }),
             "permanent" => Err(Error::permanent("refused for good")),
             "transient" => Err(Error::transient("try again")),
-            "panic" => panic!("a bug"),
+            "panic" => panic!("row {} of 3", 4),
             _ => Ok(Step::Done("done".to_owned())),
         }
     }
 
     async fn run(queue: &Recorded, messages: Vec<SqsMessage>) -> Vec<String> {
-        handle("test", queue, &scripted, messages)
+        handle("test", RETRY_FOR, queue, &scripted, messages)
             .await
             .batch_item_failures
             .into_iter()
@@ -203,14 +266,10 @@ mod tests {
             message("6", 1, &event("panic")),
             message("7", 1, &event("done")),
         ];
-        assert_eq!(run(&queue, messages).await, ["3", "4", "6"]);
+        assert_eq!(run(&queue, messages).await, ["3", "4"]);
         assert_eq!(
             *queue.delays.borrow(),
-            [
-                ("receipt-3".to_owned(), 7),
-                ("receipt-4".to_owned(), 8),
-                ("receipt-6".to_owned(), 2)
-            ]
+            [("receipt-3".to_owned(), 7), ("receipt-4".to_owned(), 8)]
         );
         let buried = queue.buried.borrow();
         assert!(
@@ -218,7 +277,61 @@ mod tests {
             "{}",
             buried[0]
         );
-        assert_eq!(buried[1], "Permanent: refused for good");
+        assert_eq!(
+            buried[1..],
+            [
+                "Permanent: refused for good",
+                "Permanent: the handler panicked, which is a bug: row 4 of 3"
+            ]
+        );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_old_message_that_fails_is_buried_with_its_last_error_and_one_that_waits_is_not() {
+        let queue = Recorded::default();
+        let old = SignedDuration::from_hours(7);
+        let messages = vec![
+            aged("1", 90, old, &event("transient")),
+            aged("2", 90, old, &event("wait")),
+        ];
+        assert_eq!(run(&queue, messages).await, ["2"]);
+        let buried = queue.buried.borrow();
+        assert!(
+            buried[0].starts_with("Transient: given up after 90 receives in 252")
+                && buried[0].ends_with("(RETRY_FOR_S is 21600): try again"),
+            "{}",
+            buried[0]
+        );
+    }
+
+    #[test]
+    fn a_message_is_given_up_when_it_is_old_and_was_tried() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let attributes = |sent: &str, receives: &str| {
+            let mut message = message("1", 1, "");
+            message.attributes = [
+                ("SentTimestamp", sent),
+                ("ApproximateReceiveCount", receives),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+            Tried::of(&message, now)
+        };
+        for (case, sent, receives, expected) in [
+            ("young", "999999000", "400", false),
+            ("a second before the limit", "978401000", "80", false),
+            ("at the limit", "978400000", "80", true),
+            ("old, and lay in the queue", "900000000", "4", false),
+            ("old, and had its tries", "900000000", "5", true),
+            ("from no queue", "", "80", false),
+            ("ahead of this clock", "1000001000", "80", false),
+        ] {
+            assert_eq!(
+                attributes(sent, receives).is_enough(RETRY_FOR),
+                expected,
+                "{case}"
+            );
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -234,7 +347,7 @@ mod tests {
     fn backoff_grows_to_a_limit() {
         let seconds: Vec<u64> = [1, 2, 3, 8, 1000]
             .into_iter()
-            .map(|received| backoff(&message("1", received, "")).as_secs())
+            .map(|receives| backoff(receives).as_secs())
             .collect();
         assert_eq!(seconds, [2, 4, 8, 256, 300]);
     }

@@ -7,8 +7,9 @@
 //! |---|---|---|
 //! | [`Step::Done`] | deleted | `decided` |
 //! | [`Step::Wait`] | comes back after the delay | `decided`, with the delay |
-//! | [`Class::Malformed`], [`Class::Permanent`] | to the dead-letter queue at once, with the reason | `refused` |
-//! | [`Class::Transient`], a panic | comes back, each time later | `failed` |
+//! | [`Class::Malformed`], [`Class::Permanent`], a panic | to the dead-letter queue at once, with the reason | `refused` |
+//! | [`Class::Transient`] | comes back, each time later | `failed` |
+//! | [`Class::Transient`] of a message older than `RETRY_FOR_S` | to the dead-letter queue, with the last error | `refused` |
 //!
 //! Messages are reported one by one, so that a bad one never fails its neighbours.
 
@@ -18,8 +19,9 @@ mod log;
 use std::fmt::Display;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use domain::{Class, Result, Step, ports::Queue};
+use domain::{Class, Result, Step, ports::Queue, settings::Settings};
 use events::Received;
+use jiff::SignedDuration;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,16 +31,27 @@ pub type Exit = std::result::Result<(), lambda_runtime::Error>;
 
 /// Serves invocations until Lambda ends the process.
 ///
-/// `function` names the function in logs; `queue` is where its messages come from.
-pub async fn run<D, H>(function: &'static str, queue: &impl Queue, handle: H) -> Exit
+/// `function` names the function in logs; `queue` is where its messages come from. Of the settings
+/// it reads `RETRY_FOR_S`: how long after it was sent a message that fails is tried again, seconds.
+/// It has to be longer than any wait, so that a message that waited still has its tries.
+pub async fn run<D, H>(
+    function: &'static str,
+    settings: &Settings,
+    queue: &impl Queue,
+    handle: H,
+) -> Exit
 where
     D: Serialize,
     H: AsyncFn(Received) -> Result<Step<D>>,
 {
+    let retry_for: u32 = settings
+        .parsed("RETRY_FOR_S")
+        .map_err(|error| failed_to_start(function, &error))?;
+    let retry_for = SignedDuration::from_secs(i64::from(retry_for));
     let handle = &handle;
     // The futures of the SDK nest deeper than the compiler lays out in one piece: hence the boxes.
     let service = service_fn(move |event: LambdaEvent<Value>| {
-        Box::pin(invoke(function, queue, handle, event.payload))
+        Box::pin(invoke(function, retry_for, queue, handle, event.payload))
     });
     Box::pin(lambda_runtime::run(service)).await
 }
@@ -56,6 +69,7 @@ pub fn failed_to_start(function: &str, error: &domain::Error) -> lambda_runtime:
 
 async fn invoke<D, H>(
     function: &'static str,
+    retry_for: SignedDuration,
     queue: &impl Queue,
     handle: &H,
     payload: Value,
@@ -70,7 +84,7 @@ where
                 "an invocation with `Records` that is not a batch of SQS messages: {error}"
             ))
         })?;
-        let answer = batch::handle(function, queue, handle, batch.records).await;
+        let answer = batch::handle(function, retry_for, queue, handle, batch.records).await;
         return serde_json::to_value(answer).map_err(|error| {
             Failure(domain::Error::permanent(format!(
                 "the batch's answer can't be written: {error}"

@@ -59,6 +59,7 @@ fn changed(at: Timestamp) -> Trigger {
         at,
         words: "the endpoint retail-forecast-dev is InService".to_owned(),
         is_alarm: true,
+        is_evidence: true,
     }
 }
 
@@ -289,5 +290,20 @@ fn an_alarm_speaks_for_its_configuration_only() {
         let (decision, reason) = decided(&word, spoken(second), &facts);
         assert_eq!(decision, expected, "{name}: {reason}");
         assert!(reason.contains(said), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn a_canary_has_not_come_to_the_endpoint() {
+    let facts = deploying();
+    let pointer = facts.pointer.clone().try_out(1, 3);
+    let facts = Facts { pointer, ..facts };
+    for status in ["InService", "OutOfService"] {
+        let facts = Facts {
+            endpoint: Some(on(1, status)),
+            ..facts.clone()
+        };
+        let (said, reason) = decided(&Word::Changed, changed(at(150)), &facts);
+        assert_eq!(said, "not-live", "{reason}");
     }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Longest anything may take.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
-fn repository_root() -> PathBuf {
+pub(crate) fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 

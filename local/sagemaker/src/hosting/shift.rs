@@ -8,7 +8,7 @@ use super::configs::VariantPlan;
 use crate::error::ApiError;
 
 /// SageMaker's limit of a deployment that names none.
-const LONGEST: Duration = Duration::from_secs(28_800);
+const LONGEST: Duration = Duration::from_hours(8);
 
 /// The steps of an update, and what ends it.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,10 +120,9 @@ fn shares(traffic: &Value, variants: &[VariantPlan]) -> Result<Vec<f64>, ApiErro
     if member == "CanarySize" {
         return Ok(vec![share, 1.0]);
     }
-    let steps = (1.0 / share).ceil() as u32;
-    Ok((1..=steps)
-        .map(|step| (f64::from(step) * share).min(1.0))
-        .collect())
+    let steps = std::iter::successors(Some(share), |shifted| Some(shifted + share));
+    let steps = steps.take_while(|shifted| *shifted < 0.999_999);
+    Ok(steps.chain([1.0]).collect())
 }
 
 fn alarms(undo: &Value) -> Result<Vec<String>, ApiError> {

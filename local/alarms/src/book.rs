@@ -314,7 +314,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Book, Decision, Filter, Standing, State};
-    use crate::alarms::definition::{
+    use crate::definition::{
         Definition,
         tests::{input, place},
     };

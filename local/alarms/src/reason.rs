@@ -154,7 +154,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::text;
-    use crate::alarms::judge::{Operator, Point, Rule, State, Treatment};
+    use crate::judge::{Operator, Point, Rule, State, Treatment};
 
     fn points(values: &[f64]) -> Vec<(Timestamp, Point)> {
         let latest: Timestamp = "2026-11-02T09:30:00Z".parse().unwrap();

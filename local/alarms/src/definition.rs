@@ -14,7 +14,7 @@ use super::{
     metric::{Dimension, Metric, Statistic, dimensions},
     protocol::Fault,
 };
-use crate::names::Place;
+use crate::Place;
 
 /// Most actions of one state.
 const ACTIONS: usize = 5;
@@ -288,11 +288,10 @@ pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::Definition;
-    use crate::names::Place;
+    use crate::Place;
 
     pub(crate) fn place() -> Place {
         Place {
-            environment: "dev".to_owned(),
             region: "ap-southeast-1".to_owned(),
             account: "123456789012".to_owned(),
         }

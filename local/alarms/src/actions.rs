@@ -8,17 +8,18 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use local_wire::{CallError, Deliver, Method, Wire, xml_texts};
+use local_wire::{
+    CallError, Deliver, Method, Wire,
+    iam::{Policy, Request},
+    xml_texts,
+};
 use serde_json::{Value, json};
 
 use super::{
     book::{Book, Change},
     notice,
 };
-use crate::{
-    iam::{Policy, Request},
-    names::Place,
-};
+use crate::Place;
 
 /// Waits between the tries of a delivery.
 const WAITS: [Duration; 3] = [

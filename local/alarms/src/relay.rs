@@ -9,14 +9,13 @@ use axum::{
     http::{header, request::Parts},
     response::Response,
 };
-use local_wire::CallError;
+use local_wire::{CallError, front::Front};
 use serde_json::Value;
 
 use super::{
     Alarms, SIGNING_NAME, TARGET,
     protocol::{self, Fault, Protocol},
 };
-use crate::front::Front;
 
 impl Front for Alarms {
     async fn answer(&self, parts: Parts, body: Bytes) -> Response {

@@ -188,7 +188,7 @@ mod tests {
     use serde_json::json;
 
     use super::{HighResolution, Metric, Range, Statistic};
-    use crate::alarms::definition::{
+    use crate::definition::{
         Definition,
         tests::{input, place},
     };

@@ -1,22 +1,27 @@
-//! CloudWatch's alarms: evaluated from the emulator's metrics, with all that follows a change.
+//! CloudWatch's alarms on one machine: evaluated from the emulator's metrics, with all that follows a
+//! change.
 //!
 //! The emulator keeps metrics well, but judges alarms without their dimensions, and has neither M out
 //! of N nor missing data nor Lambda actions nor events. So a front stands before it: it answers what
 //! is about alarms, with IAM enforced, and passes everything else on (`PutMetricData`,
 //! `GetMetricData`, dashboards), translated where the emulator can't read it (`relay`).
 //!
-//! What is simulated: an alarm on one metric with its dimensions, the statistics Average, Sum,
-//! Minimum, Maximum and SampleCount, periods of 10, 20 and 30 s and of minutes, evaluated every 10 s
-//! or every minute over windows that end then; M out of N and missing data as documented
-//! (`judge`); `SetAlarmState`; tags; history; the state-change event to the rules of the default
-//! bus; SNS and Lambda actions where the topic's or function's policy lets alarms in (`actions`).
+//! # What is here
 //!
-//! What is left out, and refused: metric math, queries, percentiles, bands, composite alarms,
-//! metrics without dimensions (the emulator mixes them with all others), actions of other kinds,
-//! and calls about alarms in the query protocol. What is left out silently: the event of a changed
-//! configuration, the delay of a real alarm (a period is judged one second after its end, on AWS
-//! seconds to minutes), and state that outlives the cloud. `Unit` is compared with the unit that the
-//! emulator gives, the first one of the range.
+//! An alarm on one metric with its dimensions, the statistics Average, Sum, Minimum, Maximum and
+//! SampleCount, periods of 10, 20 and 30 s and of minutes, evaluated every 10 s or every minute over
+//! windows that end then; M out of N and missing data as documented (`judge`); `SetAlarmState`; tags;
+//! history; the state-change event to the rules of the default bus; SNS and Lambda actions where the
+//! topic's or function's policy lets alarms in (`actions`).
+//!
+//! # What is left out
+//!
+//! - Refused, with the reason: metric math, queries, percentiles, bands, composite alarms, metrics
+//!   without dimensions (the emulator mixes them with all others), actions of other kinds, and calls
+//!   about alarms in the query protocol.
+//! - Silently: the event of a changed configuration, the delay of a real alarm (a period is judged one
+//!   second after its end, on AWS seconds to minutes), and state that outlives the cloud. `Unit` is
+//!   compared with the unit that the emulator gives, the first one of the range.
 
 mod actions;
 mod api;
@@ -34,10 +39,9 @@ mod relay;
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use local_wire::{Authorize, Deliver, Wire};
+use local_wire::{Authorize, Deliver, Wire, front::Upstream};
 use tokio::time::MissedTickBehavior;
 
-use crate::{front::Upstream, names::Place};
 use actions::Actions;
 use book::{Book, Change, Due};
 use metrics::HighResolution;
@@ -48,6 +52,15 @@ const TICK: Duration = Duration::from_secs(1);
 pub const SIGNING_NAME: &str = "monitoring";
 /// What `X-Amz-Target` starts with.
 pub const TARGET: &str = "GraniteServiceVersion20100801";
+
+/// Where the alarms are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// AWS region (`ap-southeast-1`).
+    pub region: String,
+    /// Account id, 12 digits.
+    pub account: String,
+}
 
 /// The front of CloudWatch.
 pub struct Alarms {

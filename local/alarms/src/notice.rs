@@ -7,11 +7,14 @@ use super::{
     book::{Change, Standing},
     reason::moment,
 };
-use crate::names::Place;
+use crate::Place;
 
 /// The ARN of an alarm.
 pub(crate) fn arn(place: &Place, name: &str) -> String {
-    place.arn("cloudwatch", &format!("alarm:{name}"))
+    format!(
+        "arn:aws:cloudwatch:{}:{}:alarm:{name}",
+        place.region, place.account
+    )
 }
 
 /// `CloudWatch Alarm State Change`, a whole envelope.
@@ -149,7 +152,7 @@ mod tests {
     use serde_json::Value;
 
     use super::{direct, event, message};
-    use crate::alarms::{
+    use crate::{
         book::{Change, Standing},
         definition::{
             Definition,
