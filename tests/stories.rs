@@ -240,8 +240,9 @@ fn a_rollout_that_fails_is_told_and_never_known_good() {
 }
 
 #[test]
-fn an_endpoint_update_that_comes_back_is_a_failure() {
+fn an_endpoint_update_that_comes_back_is_a_failure_though_its_event_is_lost() {
     let mut pipeline = live();
+    pipeline.lose("SageMaker Endpoint State Change");
     pipeline.world.script(
         |subject| subject.starts_with("endpoint "),
         Outcome::Fails("the container doesn't answer".into()),

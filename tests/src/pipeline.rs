@@ -41,6 +41,8 @@ pub struct Pipeline {
     pub delivered: Vec<Value>,
     config: Configs,
     disorder: Option<Disorder>,
+    /// The detail type of events that never arrive.
+    lost: Option<&'static str>,
     /// Crashes yet to come, the next one first.
     crashes: VecDeque<CrashPoint>,
 }
@@ -97,6 +99,7 @@ impl Pipeline {
             delivered: vec![],
             config,
             disorder: None,
+            lost: None,
             crashes: VecDeque::new(),
         }
     }
@@ -116,6 +119,11 @@ impl Pipeline {
         self.disorder = Some(disorder);
     }
 
+    /// From now on events of a detail type never arrive: AWS sends some on best effort.
+    pub fn lose(&mut self, detail_type: &'static str) {
+        self.lost = Some(detail_type);
+    }
+
     /// Processes die at these points; each counts from the one before it.
     pub fn crash_at(&mut self, points: impl IntoIterator<Item = CrashPoint>) {
         self.crashes = points.into_iter().collect();
@@ -124,6 +132,12 @@ impl Pipeline {
 
     /// Takes an event to each function whose rule matches it.
     pub fn deliver(&mut self, envelope: &Value) {
+        if self
+            .lost
+            .is_some_and(|lost| envelope["detail-type"] == lost)
+        {
+            return;
+        }
         self.delivered.push(envelope.clone());
         for function in self.routes.functions(envelope) {
             self.send(&function, envelope);
