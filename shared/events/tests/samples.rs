@@ -70,6 +70,43 @@ fn samples_are_whole() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The cases that the README's table names for each event.
+fn documented() -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
+    let readme = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../events/samples/README.md"
+    );
+    let readme = std::fs::read_to_string(readme)?;
+    let quoted = |cell: &str| -> BTreeSet<String> {
+        let names = cell.split('`').skip(1).step_by(2);
+        names.map(str::to_owned).collect()
+    };
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    Ok(rows
+        .filter_map(|row| {
+            let mut cells = row.split('|').skip(1);
+            let event = quoted(cells.next()?).pop_first()?;
+            Some((event, quoted(cells.next()?)))
+        })
+        .collect())
+}
+
+#[test]
+fn the_readme_names_each_sample_and_no_other() -> Result<(), Failure> {
+    let mut there = BTreeMap::<String, BTreeSet<String>>::new();
+    for (name, _) in samples()? {
+        let (event, case) = name
+            .split_once('/')
+            .ok_or("a sample outside of an event's folder")?;
+        let cases = there.entry(event.to_owned()).or_default();
+        cases.insert(case.to_owned());
+    }
+    let malformed = malformed()?.into_iter().map(|(name, _)| name);
+    there.insert("malformed".to_owned(), malformed.collect());
+    assert_eq!(documented()?, there);
+    Ok(())
+}
+
 #[test]
 fn a_folder_holds_one_detail_type() -> Result<(), Failure> {
     let mut types = BTreeMap::<String, BTreeSet<String>>::new();
