@@ -57,8 +57,8 @@ test: build $(VENV)/.installed ## Every test, the end-to-end stories included
 	$(CARGO) test --release --locked --workspace
 
 .PHONY: prove
-prove: prerequisites ## All that `make test` tries a share of: pairs of crashes, disorders (SEED=n for others)
-	PROVE=1 $(CARGO) test --release --locked --workspace --test crashes -- --nocapture
+prove: prerequisites ## All that `make test` tries a share of: pairs of crashes, disorders, races (SEED=n for others)
+	PROVE=1 $(CARGO) test --release --locked --workspace --test crashes --test races -- --nocapture
 
 .PHONY: test-cluster
 test-cluster: ## The end-to-end tests against a real cluster (K8S_ENDPOINT, K8S_CA, K8S_TOKEN, K8S_NAMESPACE)

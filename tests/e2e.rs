@@ -64,7 +64,7 @@ fn the_demonstration_ends_as_told() {
     let report: Value =
         serde_json::from_slice(&fs::read(output.path().join("report.json")).unwrap()).unwrap();
     assert_eq!(report["passed"], true);
-    assert_eq!(report["scenes"].as_array().unwrap().len(), 8);
+    assert_eq!(report["scenes"].as_array().unwrap().len(), 9);
 }
 
 #[test]

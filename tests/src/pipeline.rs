@@ -471,6 +471,7 @@ fn filled(text: &str) -> String {
         .replace("${infer_repository}", "retail-forecast-infer")
         .replace("${endpoint_name}", "retail-forecast-dev")
         .replace("${namespace}", "retail-forecast-dev")
+        .replace("${frozen}", "")
         .replace("${account}", ACCOUNT)
         .replace("${region}", REGION);
     // What is left names places that the world in memory doesn't have.

@@ -72,7 +72,7 @@ pub enum Strategy {
     /// All pods, a few at a time.
     Rolling {
         /// Why not on a share of them first.
-        reason: String,
+        because: String,
     },
     /// On a share of the pods first, beside what is live.
     Canary {
@@ -150,6 +150,12 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
         },
     };
     let subject = subject(half)?;
+    if let Some(reason) = &config.frozen {
+        return Ok(Decision::Skip {
+            subject,
+            reason: frozen(reason),
+        });
+    }
     let manifest = parts::manifest(config, model, image);
     let release = manifest.id()?;
     if let Some(entry) = facts.quarantine.forbids(&manifest)? {
@@ -188,6 +194,13 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     })))
 }
 
+/// Why nothing is deployed now.
+pub(crate) fn frozen(reason: &str) -> String {
+    format!(
+        "deployments are frozen (FROZEN): {reason}; send the event again when they aren't any more"
+    )
+}
+
 /// Why the Deployment's image isn't ours to write; `None` when it is.
 pub(crate) fn not_ours(deployment: &Deployment, config: &Config) -> Option<String> {
     let strangers = converge::strangers(deployment, &config.first_manager);
@@ -201,7 +214,7 @@ pub(crate) fn not_ours(deployment: &Deployment, config: &Config) -> Option<Strin
 fn strategy(facts: &Facts, config: &Config) -> Strategy {
     let Some(share) = config.canary_share_percent else {
         return Strategy::Rolling {
-            reason: "STRATEGY is rolling".to_owned(),
+            because: "STRATEGY is rolling".to_owned(),
         };
     };
     match facts.pointer.target.as_ref().map(|target| &target.progress) {
@@ -218,7 +231,7 @@ fn strategy(facts: &Facts, config: &Config) -> Strategy {
             of: *of,
         },
         _ => Strategy::Rolling {
-            reason: "no verified release is live that a canary could be compared with".to_owned(),
+            because: "no verified release is live that a canary could be compared with".to_owned(),
         },
     }
 }

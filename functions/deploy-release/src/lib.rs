@@ -73,6 +73,8 @@ pub struct Config {
     pub abandoned_after_s: u64,
     /// A canary without a verdict counts as abandoned after this, seconds.
     pub canary_abandoned_after_s: u64,
+    /// Why nothing may be deployed now; rollbacks are none of its business.
+    pub frozen: Option<String>,
     /// With the strategy `canary`: its share of the pods, percent.
     pub canary_share_percent: Option<u32>,
 }
@@ -99,6 +101,7 @@ impl Config {
             endpoint_update: UpdatePolicy::read(settings)?,
             abandoned_after_s: settings.parsed("ABANDONED_AFTER_S")?,
             canary_abandoned_after_s: settings.parsed("CANARY_ABANDONED_AFTER_S")?,
+            frozen: settings.optional("FROZEN"),
             canary_share_percent: canary_share(settings)?,
             environment,
         };

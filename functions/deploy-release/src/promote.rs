@@ -14,7 +14,7 @@ use events::{
 
 use crate::{
     Config, NAME, Ports, all_pods,
-    decide::{Decision, Rollout, Strategy, not_ours},
+    decide::{Decision, Rollout, Strategy, frozen, not_ours},
 };
 
 /// The stage that a canary failed at which passed and couldn't be rolled out.
@@ -83,6 +83,7 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision
         }
     };
     let hindrance = match &facts.deployment {
+        _ if config.frozen.is_some() => config.frozen.as_deref().map(frozen),
         None => Some("the Deployment doesn't exist any more".to_owned()),
         Some(deployment) => not_ours(deployment, config),
     };
@@ -95,7 +96,7 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision
         reason: target.cause.clone(),
         caused_at: target.caused_at,
         strategy: Strategy::Rolling {
-            reason: format!("the canary passed: {}", passed.checks.join("; ")),
+            because: format!("the canary passed: {}", passed.checks.join("; ")),
         },
         take_over: facts
             .deployment

@@ -1,7 +1,5 @@
 //! The function's settings.
 
-use std::collections::BTreeMap;
-
 use dataset::Contract;
 use domain::{Error, Result, layout::Artifacts, settings::Settings};
 use jiff::SignedDuration;
@@ -24,11 +22,12 @@ pub struct Config {
 impl Config {
     /// Reads `DATA_BUCKET`, `ARTIFACTS_BUCKET`, `HOLDOUT_DAYS`, `AWAIT_TRAINING_S` (seconds), and of
     /// the contract `MIN_ROWS`, `MAX_SALES` (units), `MIN_HISTORY_DAYS`, `MAX_BYTES` (of both files
-    /// together, as uploaded and unpacked), `MAX_MEMORY_MIB` and `MAX_AGE_DAYS`: days by environment
-    /// (`{"prod": 92}`), no limit for an environment (`ENVIRONMENT`) that isn't named.
+    /// together, as uploaded and unpacked), `MAX_MEMORY_MIB` and `MAX_AGE_DAYS` (no limit when empty).
     pub fn read(settings: &Settings) -> Result<Self> {
-        let ages: BTreeMap<String, u32> = settings.json("MAX_AGE_DAYS")?;
-        let max_age_days = ages.get(&settings.text("ENVIRONMENT")?).copied();
+        let max_age_days = match settings.optional("MAX_AGE_DAYS") {
+            Some(_) => Some(settings.parsed("MAX_AGE_DAYS")?),
+            None => None,
+        };
         let contract = Contract {
             min_rows: settings.parsed("MIN_ROWS")?,
             max_sales: settings.parsed("MAX_SALES")?,
@@ -63,8 +62,7 @@ mod tests {
 
     fn read(changes: &[(&str, &str)]) -> Result<Config> {
         let defaults = [
-            ("ENVIRONMENT", "prod"),
-            ("MAX_AGE_DAYS", r#"{"prod": 92}"#),
+            ("MAX_AGE_DAYS", "92"),
             ("DATA_BUCKET", "data"),
             ("ARTIFACTS_BUCKET", "artifacts"),
             ("HOLDOUT_DAYS", "92"),
@@ -82,23 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_limited_in_the_environments_that_are_named() {
-        for (environment, limits, expected) in [
-            ("prod", r#"{"prod": 92}"#, Some(92)),
-            ("dev", r#"{"prod": 92}"#, None),
-            ("dev", r#"{"dev": 0}"#, Some(0)),
-            ("prod", "{}", None),
-        ] {
-            let config = read(&[("ENVIRONMENT", environment), ("MAX_AGE_DAYS", limits)]).unwrap();
-            assert_eq!(
-                config.contract.max_age_days, expected,
-                "{environment} {limits}"
-            );
+    fn an_age_is_limited_where_one_is_set() {
+        for (limit, expected) in [("92", Some(92)), ("0", Some(0)), ("", None)] {
+            let config = read(&[("MAX_AGE_DAYS", limit)]).unwrap();
+            assert_eq!(config.contract.max_age_days, expected, "{limit}");
         }
-        for wrong in ["", "92", r#"{"prod": "a month"}"#] {
-            let error = read(&[("MAX_AGE_DAYS", wrong)]).unwrap_err();
-            assert!(error.to_string().contains("MAX_AGE_DAYS"), "{error}");
-        }
+        let error = read(&[("MAX_AGE_DAYS", "a month")]).unwrap_err();
+        assert!(error.to_string().contains("MAX_AGE_DAYS"), "{error}");
     }
 
     #[test]

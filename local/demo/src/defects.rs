@@ -201,9 +201,10 @@ impl Stage<'_> {
         detail_type: &str,
     ) -> anyhow::Result<Value> {
         let stage = self.screen.stage(name);
+        // What led to a rollback may still be told while it is waited for.
         let failures: Vec<&str> = FAILURES
             .into_iter()
-            .filter(|failure| *failure != detail_type)
+            .filter(|failure| *failure != detail_type && detail_type != "RollbackSucceeded")
             .collect();
         match self.wait_for(detail_type, |_| true, &failures).await {
             Ok(detail) => {

@@ -30,6 +30,7 @@ pub(crate) fn config() -> Config {
         abandoned_after_s: 1200,
         canary_abandoned_after_s: 7200,
         canary_share_percent: None,
+        frozen: None,
         alarms: AlarmSettings {
             namespace: "retail-forecast-dev".into(),
             topic_arn: "topic".into(),
@@ -525,4 +526,18 @@ fn a_canary_may_take_longer_than_a_rollout_until_it_counts_as_abandoned() {
     baking.now = at(100 + 7200);
     let abandoned = decide(&model(2), &baking, &config()).unwrap();
     assert!(matches!(abandoned, Decision::Deploy(_)), "{abandoned:?}");
+}
+
+#[test]
+fn a_freeze_stops_what_would_be_deployed_and_says_so() {
+    let frozen = Config {
+        frozen: Some("peak season".into()),
+        ..config()
+    };
+    for half in [model(2), clean_image(2)] {
+        let Decision::Skip { reason, .. } = decide(&half, &live(), &frozen).unwrap() else {
+            panic!("expected a skip");
+        };
+        assert!(reason.contains("peak season"), "{reason}");
+    }
 }

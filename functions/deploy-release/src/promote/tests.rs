@@ -78,6 +78,16 @@ fn what_passed_and_cannot_be_rolled_out_has_failed() {
     });
     assert!(said(&helm).contains("helm"), "{}", said(&helm));
 
+    let frozen = Config {
+        frozen: Some("peak season".into()),
+        ..config()
+    };
+    let decision = decide(&passed(), &facts(), &frozen);
+    assert!(
+        matches!(decision, Decision::Unpromotable { .. }),
+        "{decision:?}"
+    );
+
     // A crash came between the pointer and the announcement.
     let id = passed().release;
     let pointer = facts()

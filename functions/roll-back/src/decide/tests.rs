@@ -273,8 +273,8 @@ fn what_speaks_against_a_release() {
             "the same alarm that can't say which, back",
             alarm(None, 200),
             restored(200),
-            "not-live",
-            "before that",
+            "already-there",
+            "is the target since",
         ),
         (
             "another alarm of the bad one, back",

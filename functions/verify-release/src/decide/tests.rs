@@ -417,7 +417,6 @@ fn what_is_brought_back_serves_alone_and_limits_count_from_the_promotion() {
     };
     let late = Facts {
         now: at(5299),
-        endpoint: None,
         deployment: Some(Deployment {
             available: 1,
             ..good().deployment.unwrap()
