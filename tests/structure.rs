@@ -142,6 +142,7 @@ fn each_layer_sees_only_what_is_below_it() {
     assert_eq!(below("domain"), set(&[]), "domain imports none of ours");
     assert_eq!(below("dataset"), set(&[]), "dataset stands alone");
     assert_eq!(below("scoring"), set(&["dataset", "domain"]));
+    assert_eq!(below("convergence"), set(&["domain"]));
     assert_eq!(below("events"), set(&["domain"]));
     assert_eq!(below("aws"), set(&["domain"]));
     assert_eq!(below("runtime"), set(&["domain", "events"]));

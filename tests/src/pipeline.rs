@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Class, Result, Step, settings::Settings};
+use domain::{Class, Result, Step, ports::Clock as _, settings::Settings};
 use events::Received;
 use memory::{ACCOUNT, ARTIFACTS_BUCKET, CrashPoint, DATA_BUCKET, REGION, World};
 use serde::Serialize;
@@ -165,17 +165,31 @@ impl Pipeline {
     /// # Panics
     /// When a message comes back for ever.
     pub fn settle(&mut self) {
-        loop {
-            self.work();
-            let events = self.world.run_services();
-            let quiet = events.is_empty();
-            for event in &events {
-                self.deliver(event);
-            }
-            if quiet && !self.wake() {
-                return;
+        while self.moves() {}
+    }
+
+    /// Runs until nothing moves or so much time has passed; whether something may still move.
+    ///
+    /// # Panics
+    /// When a message comes back for ever.
+    pub fn settle_within(&mut self, limit: Duration) -> bool {
+        let begun = self.world.now();
+        while self.world.now().duration_since(begun).unsigned_abs() < limit {
+            if !self.moves() {
+                return false;
             }
         }
+        true
+    }
+
+    /// Handles what is there and lets services or time move on; false when nothing moves.
+    fn moves(&mut self) -> bool {
+        self.work();
+        let events = self.world.run_services();
+        for event in &events {
+            self.deliver(event);
+        }
+        !events.is_empty() || self.wake()
     }
 
     /// Handles every visible message; no service moves and no time passes.

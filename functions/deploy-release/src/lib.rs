@@ -12,9 +12,10 @@ pub mod promote;
 
 use std::time::Duration;
 
+use convergence::{Place, Written, confirm};
 use domain::{
     Error, Result, Step,
-    alarms::AlarmSettings,
+    alarms::{AlarmSettings, candidate_names},
     converge,
     endpoint::{EndpointAlarms, UpdatePolicy},
     layout::Artifacts,
@@ -382,6 +383,7 @@ where
         Strategy::Canary { pods, of } => {
             let patch = converge::deployment(release, manifest, reason)?;
             let generation = ports.cluster.ensure_canary(&patch, pods).await?;
+            still(config, ports, release, Written::Canary).await?;
             let started = CanaryStarted {
                 release: release.clone(),
                 generation,
@@ -405,8 +407,9 @@ async fn all_pods<S, R, I, K, W, B, C>(
     rollout: &Rollout,
 ) -> Result<()>
 where
+    S: ObjectStore,
     R: Endpoints,
-    K: Cluster,
+    K: Cluster + Canaries,
     W: Alarms,
     B: Bus,
 {
@@ -433,6 +436,7 @@ where
             rollout.take_over,
         )
         .await?;
+    still(config, ports, release, Written::AllPods).await?;
     let started = DeploymentStarted {
         release: release.clone(),
         generation,
@@ -442,6 +446,36 @@ where
         .bus
         .announce(&Announced::DeploymentStarted(started).announcement()?)
         .await
+}
+
+/// Whether the pointer still says what was written. When it doesn't, what it says is written again, and the
+/// alarms of a candidate that isn't one any more go.
+async fn still<S, R, I, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
+    release: &str,
+    written: Written,
+) -> Result<()>
+where
+    S: ObjectStore,
+    R: Endpoints,
+    K: Cluster + Canaries,
+    W: Alarms,
+{
+    let artifacts = config.artifacts();
+    let place = Place {
+        artifacts: &artifacts,
+        environment: &config.environment,
+        endpoint: &config.endpoint,
+        role_arn: &config.role_arn,
+    };
+    let targets = (ports.store, ports.sagemaker, ports.cluster);
+    let confirmed = confirm(&place, targets, release, written).await;
+    if confirmed.is_err() {
+        let over = candidate_names(&config.alarms.namespace, release);
+        ports.alarms.remove_alarms(&over).await?;
+    }
+    confirmed
 }
 
 /// Marks the model as waiting. An image that came before the mark wouldn't take it along, so the

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod endpoint;
 mod lift;
 
+use convergence::{Place, Written, confirm};
 use domain::{
     Result, Step,
     alarms::{AGAINST_A_RELEASE, PREFIX, candidate_names, silence_name},
@@ -368,6 +369,14 @@ where
         over.extend(alarm_names(&served));
     }
     ports.alarms.remove_alarms(&over).await?;
+    let place = Place {
+        artifacts: &artifacts,
+        environment: &config.environment,
+        endpoint: &config.endpoint,
+        role_arn: &config.role_arn,
+    };
+    let targets = (ports.store, ports.sagemaker, ports.cluster);
+    confirm(&place, targets, release, Written::AllPods).await?;
     let started = RollbackStarted {
         release: release.clone(),
         from: from.clone(),

@@ -1,0 +1,139 @@
+//! A late write must not win.
+//!
+//! An invocation moves the pointer, then writes Deployment and endpoint. Another one may move the pointer
+//! between the two and write before the first is done: the first one's write then comes last, and the
+//! targets don't run what the pointer says. So whoever has written reads the pointer once more. While it
+//! still says what was written, whoever moves it later writes later as well. When it doesn't, what it says
+//! now is written again, and the event is decided again.
+
+use domain::{
+    Error, Result, converge,
+    layout::Artifacts,
+    ports::{Canaries, Cluster, Endpoints, ObjectStore},
+    records,
+    release::{Pointer, Progress},
+};
+
+/// Which environment converges.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The bucket of pointer and releases.
+    pub artifacts: &'a Artifacts,
+    /// `dev`, `staging` or `prod`.
+    pub environment: &'a str,
+    /// Endpoint name.
+    pub endpoint: &'a str,
+    /// SageMaker's execution role.
+    pub role_arn: &'a str,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The Deployment and the endpoint.
+    AllPods,
+    /// The canary only.
+    Canary,
+}
+
+/// Ok while the pointer still says what was written; otherwise what it says now is written, and the error is
+/// [`domain::Class::Transient`]: the event has to be decided again.
+pub async fn confirm<S, E, K>(
+    place: &Place<'_>,
+    (store, endpoints, cluster): (&S, &E, &K),
+    release: &str,
+    written: Written,
+) -> Result<()>
+where
+    S: ObjectStore,
+    E: Endpoints,
+    K: Cluster + Canaries,
+{
+    let pointer = records::pointer(store, place.artifacts, place.environment)
+        .await?
+        .value;
+    if says(&pointer, release, written) {
+        return Ok(());
+    }
+    if let Some((release, cause)) = all_pods(&pointer) {
+        let manifest = records::manifest(store, place.artifacts, release).await?;
+        let patch = converge::deployment(release, &manifest, cause)?;
+        cluster.apply(&patch, false).await?;
+        let endpoint = converge::endpoint(place.endpoint, place.role_arn, &manifest)?;
+        if written == Written::AllPods {
+            endpoints.ensure_endpoint(&endpoint).await?;
+        }
+    }
+    if !is_canary(&pointer) {
+        cluster.retire_canary().await?;
+    }
+    Err(Error::transient(format!(
+        "while {release} was being written, the pointer moved to {}; that was written again",
+        pointer
+            .target
+            .as_ref()
+            .map_or("nothing", |target| target.release.as_str())
+    )))
+}
+
+/// Whether the pointer still says that this release has what was written.
+fn says(pointer: &Pointer, release: &str, written: Written) -> bool {
+    pointer.targets(release) && is_canary(pointer) == (written == Written::Canary)
+}
+
+fn is_canary(pointer: &Pointer) -> bool {
+    pointer
+        .target
+        .as_ref()
+        .is_some_and(|target| matches!(target.progress, Progress::Canary { .. }))
+}
+
+/// What all pods should run, and why. A target that failed says nothing: the way back writes next.
+fn all_pods(pointer: &Pointer) -> Option<(&str, &str)> {
+    let target = pointer.target.as_ref()?;
+    match &target.progress {
+        Progress::Failed { .. } => None,
+        Progress::Canary { .. } => {
+            let good = pointer.known_good.as_ref()?;
+            Some((&good.release, "live beside a canary"))
+        }
+        Progress::Deploying | Progress::Restoring { .. } | Progress::Verified => {
+            Some((&target.release, &target.cause))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn what_the_pointer_says_decides() {
+        let live = Pointer::empty("dev")
+            .aim("a", at(1), at(1), "first")
+            .verified("a", at(2))
+            .unwrap();
+        let canary = live.aim("b", at(3), at(3), "second").try_out(1, 3);
+        let rolling = canary.promote("b", at(4)).unwrap();
+        let failed = rolling.failed("b", "health: 503", at(5)).unwrap();
+        let cases = [
+            (&live, "a", Written::AllPods, true, Some("a")),
+            (&live, "b", Written::AllPods, false, Some("a")),
+            (&canary, "b", Written::Canary, true, Some("a")),
+            (&canary, "a", Written::AllPods, false, Some("a")),
+            (&rolling, "b", Written::Canary, false, Some("b")),
+            (&rolling, "b", Written::AllPods, true, Some("b")),
+            (&failed, "b", Written::AllPods, true, None),
+        ];
+        for (pointer, release, written, confirmed, runs) in cases {
+            assert_eq!(says(pointer, release, written), confirmed, "{pointer:?}");
+            assert_eq!(all_pods(pointer).map(|(release, _)| release), runs);
+        }
+    }
+}
