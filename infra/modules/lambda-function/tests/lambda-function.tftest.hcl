@@ -92,7 +92,7 @@ run "invoked_by_alarms" {
   }
 
   assert {
-    condition     = [for permission in values(aws_lambda_permission.alarms) : permission.source_arn] == var.alarm_arns
+    condition     = jsonencode(values(aws_lambda_permission.alarms)[*].source_arn) == jsonencode(var.alarm_arns)
     error_message = "A permission for each name of alarms."
   }
 
