@@ -85,3 +85,15 @@ resource "aws_lambda_event_source_mapping" "this" {
 
   tags = var.tags
 }
+
+# An alarm invokes the function at once, past events and queue: these of this account and no other.
+resource "aws_lambda_permission" "alarms" {
+  for_each = { for number, arn in var.alarm_arns : "alarms-${number}" => arn }
+
+  statement_id   = each.key
+  function_name  = aws_lambda_function.this.function_name
+  action         = "lambda:InvokeFunction"
+  principal      = "lambda.alarms.cloudwatch.amazonaws.com"
+  source_account = data.aws_caller_identity.current.account_id
+  source_arn     = each.value
+}

@@ -131,6 +131,17 @@ variable "rule_arns" {
   }
 }
 
+variable "alarm_arns" {
+  description = "CloudWatch alarms of this account, by ARN with `*`, whose action may invoke the function past its queue."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.alarm_arns : can(regex("^arn:aws:cloudwatch:[a-z0-9-]+:[0-9]{12}:alarm:[^*?]", arn))])
+    error_message = "An alarm's ARN names region and account, and the beginning of the alarm's name."
+  }
+}
+
 variable "vpc" {
   description = "Subnets and security groups of a function that runs in a network; outside of any when null."
   type = object({

@@ -85,6 +85,13 @@ resource "aws_iam_role_policy" "this" {
         ]
       },
       {
+        # An endpoint's update looks at its alarms with this role, and goes back when one fires.
+        Sid      = "WatchUpdates"
+        Effect   = "Allow"
+        Action   = "cloudwatch:DescribeAlarms"
+        Resource = "arn:aws:cloudwatch:${local.region}:${local.account}:alarm:*"
+      },
+      {
         # Metrics have no resource level; their namespace is pinned instead.
         Sid       = "Measure"
         Effect    = "Allow"

@@ -4,6 +4,8 @@ locals {
     "memory_mb", "timeout_s", "batch_size", "batching_window_s", "max_receive_count", "concurrency",
     "vpc", "ephemeral_storage_mb", "oldest_message_s", "environment",
   ]
+  # What is a function's own, and no default.
+  own_names  = ["invoked_by_alarms"]
   rule_names = ["description", "bus", "pattern", "schedule"]
 
   unknown_fields = concat(
@@ -11,7 +13,7 @@ locals {
     [for field in keys(local.written.defaults) : "functions.json: defaults: ${field}" if !contains(local.limit_names, field)],
     flatten([
       for function, limits in local.written.functions :
-      [for field in keys(limits) : "functions.json: ${function}: ${field}" if !contains(local.limit_names, field)]
+      [for field in keys(limits) : "functions.json: ${function}: ${field}" if !contains(concat(local.limit_names, local.own_names), field)]
     ]),
     flatten([
       for function, rules in local.rules : [

@@ -5,7 +5,7 @@ locals {
   suffix = var.shared_account ? "-${var.environment}" : ""
 
   project = "retail-forecast-${var.environment}"
-  arn     = { for service in ["events", "kms", "sns", "sqs"] : service => "arn:aws:${service}:${var.region}:${var.account_id}" }
+  arn     = { for service in ["cloudwatch", "events", "lambda", "sns", "sqs"] : service => "arn:aws:${service}:${var.region}:${var.account_id}" }
 
   # What follows from the place alone.
   place_names = {
@@ -17,6 +17,7 @@ locals {
     event_bus                    = local.project
     event_bus_arn                = "${local.arn.events}:event-bus/${local.project}"
     alerts_topic_arn             = "${local.arn.sns}:retail-forecast-alerts${local.suffix}"
+    rollback_function_arn        = "${local.arn.lambda}:function:${local.project}-roll-back"
     model_package_group          = "retail-forecast-models${local.suffix}"
     train_repository             = "retail-forecast-train"
     infer_repository             = "retail-forecast-infer"

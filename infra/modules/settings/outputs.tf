@@ -4,7 +4,7 @@ output "names" {
 }
 
 output "functions" {
-  description = "The functions by name: `name` once deployed, `role_arn`, settings with every name filled, `policy` (JSON), `queue`, `dead_letters` and `rules` (with `arn`, and `pattern` as JSON or `schedule`)."
+  description = "The functions by name: `name` once deployed, `role_arn`, settings with every name filled, `policy` (JSON), `queue`, `dead_letters`, `rules` (with `arn`, and `pattern` as JSON or `schedule`) and `alarms` (ARNs, with `*`, of the alarms that may invoke it past its queue)."
   value = {
     for function in local.functions : function => {
       name        = "${local.project}-${function}"
@@ -21,6 +21,7 @@ output "functions" {
         name = "${local.project}-${function}-dead-letters"
         arn  = local.function_names[function].dlq_arn
       }
+      alarms = [for name in try(local.settings[function].invoked_by_alarms, []) : "${local.arn.cloudwatch}:alarm:${name}"]
       rules = {
         for rule, fields in local.rules[function] : rule => {
           name        = "${local.project}-${function}-${rule}"

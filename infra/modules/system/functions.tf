@@ -18,6 +18,7 @@ module "functions" {
   environment          = each.value.environment
   policy               = each.value.policy
   rule_arns            = [for rule in values(each.value.rules) : rule.arn]
+  alarm_arns           = each.value.alarms
   architecture         = var.architecture
   reserve_concurrency  = var.reserve_concurrency
   messages_key_arn     = module.kms.key_arns.messages

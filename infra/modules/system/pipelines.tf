@@ -61,11 +61,44 @@ locals {
         ]
       },
       {
+        # What Trivy said of the image that is pushed: a verdict where ECR's scanner has none.
+        Sid      = "KeepScans"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "${local.artifacts}/scans/*"
+      },
+      {
         Sid       = "UseDataKey"
         Effect    = "Allow"
-        Action    = "kms:Decrypt"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = module.kms.key_arns.s3
         Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" } }
+      },
+      {
+        # A list has no resource.
+        Sid      = "FindPackage"
+        Effect   = "Allow"
+        Action   = "sagemaker:ListModelPackages"
+        Resource = "*"
+      },
+      {
+        Sid      = "ReadPackages"
+        Effect   = "Allow"
+        Action   = "sagemaker:DescribeModelPackage"
+        Resource = "arn:aws:sagemaker:${local.region}:${local.account}:model-package/${local.names.model_package_group}/*"
+      },
+      {
+        Sid      = "TellPeople"
+        Effect   = "Allow"
+        Action   = "sns:Publish"
+        Resource = module.alerts.topic_arn
+      },
+      {
+        Sid       = "UseMessagesKey"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = module.kms.key_arns.messages
+        Condition = { StringEquals = { "kms:ViaService" = "sns.${local.region}.amazonaws.com" } }
       },
       {
         Sid      = "FindCluster"
@@ -89,7 +122,9 @@ module "github_oidc" {
   # The account has one; `infra/account` makes it.
   create_provider = false
   repository      = coalesce(var.github_repository, "nobody/nothing")
-  tags            = local.tags
+  # A retraining is followed to its end: training, two transforms and a deployment.
+  max_session_s = 14400
+  tags          = local.tags
 
   # Jobs name the environment, and GitHub says which branches may: main for prod, develop for staging.
   roles = {

@@ -63,6 +63,7 @@ fn written(plan: &FunctionPlan) -> Value {
         },
         "dead_letters": {"name": plan.dead_letters.name, "arn": plan.dead_letters.arn},
         "rules": rules,
+        "alarms": plan.alarms,
     })
 }
 

@@ -76,6 +76,55 @@ run "runs_as_it_should" {
   }
 }
 
+run "invoked_by_no_alarm" {
+  assert {
+    condition     = length(aws_lambda_permission.alarms) == 0
+    error_message = "Its queue's mapping invokes it, and nothing else."
+  }
+}
+
+run "invoked_by_alarms" {
+  variables {
+    alarm_arns = [
+      "arn:aws:cloudwatch:ap-southeast-1:123456789012:alarm:RetailForecast-API-*-retail-forecast-dev*",
+      "arn:aws:cloudwatch:ap-southeast-1:123456789012:alarm:RetailForecast-Endpoint-*-retail-forecast-dev-*",
+    ]
+  }
+
+  assert {
+    condition     = jsonencode(values(aws_lambda_permission.alarms)[*].source_arn) == jsonencode(var.alarm_arns)
+    error_message = "A permission for each name of alarms."
+  }
+
+  assert {
+    condition = alltrue([
+      for permission in values(aws_lambda_permission.alarms) :
+      permission.principal == "lambda.alarms.cloudwatch.amazonaws.com" && permission.source_account == "123456789012" && permission.action == "lambda:InvokeFunction" && permission.function_name == var.name
+    ])
+    error_message = "CloudWatch invokes it for alarms of this account."
+  }
+}
+
+run "any_alarm_is_refused" {
+  command = plan
+
+  variables {
+    alarm_arns = ["arn:aws:cloudwatch:ap-southeast-1:123456789012:alarm:*"]
+  }
+
+  expect_failures = [var.alarm_arns]
+}
+
+run "alarms_of_any_account_are_refused" {
+  command = plan
+
+  variables {
+    alarm_arns = ["arn:aws:cloudwatch:ap-southeast-1:*:alarm:RetailForecast-API-*"]
+  }
+
+  expect_failures = [var.alarm_arns]
+}
+
 run "in_a_network" {
   variables {
     vpc = { subnet_ids = ["subnet-a"], security_group_ids = ["sg-a"] }

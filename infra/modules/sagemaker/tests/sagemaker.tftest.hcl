@@ -27,6 +27,14 @@ run "least_privilege" {
   }
 
   assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_iam_role_policy.this.policy).Statement :
+      statement.Action == "cloudwatch:DescribeAlarms" && statement.Resource == "arn:aws:cloudwatch:ap-southeast-1:123456789012:alarm:*"
+    ])
+    error_message = "Updates of endpoints look at their alarms."
+  }
+
+  assert {
     condition     = !can(regex("s3:\\*|sagemaker:|Resource\":\"arn:aws:s3:::artifacts/\\*", aws_iam_role_policy.this.policy))
     error_message = "Not the whole bucket, and nothing of SageMaker."
   }

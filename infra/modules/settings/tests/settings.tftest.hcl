@@ -29,6 +29,16 @@ run "the_projects_own_files" {
   }
 
   assert {
+    condition     = output.functions["deploy-release"].environment.ROLLBACK_FUNCTION_ARN == "arn:aws:lambda:ap-southeast-1:123456789012:function:${output.functions["roll-back"].name}"
+    error_message = "Alarms of a release invoke the function that rolls back."
+  }
+
+  assert {
+    condition     = join(",", [for name, function in output.functions : name if length(function.alarms) > 0]) == "roll-back"
+    error_message = "And no alarm invokes another."
+  }
+
+  assert {
     condition     = output.functions["deploy-release"].environment.FROZEN == ""
     error_message = "Not frozen."
   }
@@ -95,6 +105,11 @@ run "own_settings_win_and_names_are_filled" {
   }
 
   assert {
+    condition     = jsonencode(output.functions.f.alarms) == jsonencode(["arn:aws:cloudwatch:ap-southeast-1:123456789012:alarm:API-*-retail-forecast-dev"])
+    error_message = "The alarms that may invoke it, by ARN."
+  }
+
+  assert {
     condition     = output.functions.f.queue.visibility_timeout_s == 360
     error_message = "Six timeouts."
   }
@@ -152,6 +167,17 @@ run "a_misspelt_setting_is_refused" {
   variables {
     infra_dir    = "./tests/fixtures/misspelt-setting"
     patterns_dir = "./tests/fixtures/misspelt-setting/patterns"
+  }
+
+  expect_failures = [output.functions]
+}
+
+run "what_is_a_functions_own_is_no_default" {
+  command = plan
+
+  variables {
+    infra_dir    = "./tests/fixtures/own-as-default"
+    patterns_dir = "./tests/fixtures/own-as-default/patterns"
   }
 
   expect_failures = [output.functions]

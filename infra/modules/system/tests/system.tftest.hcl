@@ -66,9 +66,50 @@ run "pipelines" {
 
   assert {
     condition = alltrue([
-      for statement in jsondecode(local.pipeline_policy).Statement : statement.Sid == "LogInToRegistry" if contains(flatten([statement.Resource]), "*")
+      for statement in jsondecode(local.pipeline_policy).Statement : contains(["FindPackage", "LogInToRegistry"], statement.Sid) if contains(flatten([statement.Resource]), "*")
     ])
-    error_message = "And none for resources but for the registry's login."
+    error_message = "And none for resources but where AWS has no resource."
+  }
+}
+
+run "pipelines_have_what_their_steps_call" {
+  variables {
+    github_repository = "example/retail-mlops"
+  }
+
+  assert {
+    condition = alltrue([
+      for sid, resource in {
+        KeepScans    = "arn:aws:s3:::${module.settings.names.artifacts_bucket}/scans/*"
+        TellPeople   = module.alerts.topic_arn
+        ReadPackages = "arn:aws:sagemaker:ap-southeast-1:123456789012:model-package/retail-forecast-models/*"
+      } : [for statement in jsondecode(local.pipeline_policy).Statement : statement.Resource if statement.Sid == sid] == [resource]
+    ])
+    error_message = "They keep scans, tell people and read model packages."
+  }
+
+  assert {
+    condition = alltrue([
+      for sid, key in { UseDataKey = module.kms.key_arns.s3, UseMessagesKey = module.kms.key_arns.messages } : anytrue([
+        for statement in jsondecode(local.pipeline_policy).Statement :
+        statement.Resource == key && contains(flatten([statement.Action]), "kms:GenerateDataKey") if statement.Sid == sid
+      ])
+    ])
+    error_message = "Scans and messages are encrypted by the module's keys."
+  }
+}
+
+run "alarms_invoke_the_function_that_rolls_back" {
+  assert {
+    condition     = [for function, settings in module.settings.functions : function if length(settings.alarms) > 0] == ["roll-back"]
+    error_message = "And no other."
+  }
+}
+
+run "functions_of_the_network_reach_the_cluster" {
+  assert {
+    condition     = join(",", keys(local.deployers)) == "deploy-release,judge-canary,roll-back,verify-release"
+    error_message = "They are in the network, and the cluster knows their roles."
   }
 }
 
