@@ -9,6 +9,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -269,4 +270,25 @@ fn policies_name_each_action() {
             }
         }
     }
+}
+
+#[test]
+fn a_canary_s_pods_are_as_the_others() {
+    let read = |name: &str| {
+        let path = root().join("infra/k8s/base").join(name);
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let expected = read("deployment.yaml")
+        .replacen(
+            "name: retail-forecast-api\n",
+            "name: retail-forecast-api-canary\n",
+            1,
+        )
+        .replacen("replicas: 2", "replicas: 0", 1)
+        .replace("track: stable", "track: canary");
+    assert_eq!(read("canary.yaml"), expected);
 }
