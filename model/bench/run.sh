@@ -17,7 +17,9 @@ if ! cmp -s "$bench/requirements.txt" "$venv/installed.txt"; then
         --require-hashes -r "$bench/requirements.txt"
     cp "$bench/requirements.txt" "$venv/installed.txt"
 fi
-cargo build --release --quiet --manifest-path "$bench/../Cargo.toml" --bins --example bench
+# The whole workspace, as the other targets build it: one package alone would compile the AWS SDK again, with
+# other features.
+cargo build --release --quiet --locked --manifest-path "$project/Cargo.toml" --workspace --bins --example bench
 
 work="$target/bench-model"
 rm -rf "$work"
