@@ -27,3 +27,8 @@ output "dead_letter_queue_arn" {
   description = "ARN of the dead-letter queue."
   value       = aws_sqs_queue.dead_letters.arn
 }
+
+output "alarm_arns" {
+  description = "Alarms, by ARN with `*`, that may invoke the function past its queue."
+  value       = values(aws_lambda_permission.alarms)[*].source_arn
+}

@@ -92,7 +92,7 @@ run "invoked_by_alarms" {
   }
 
   assert {
-    condition     = jsonencode(values(aws_lambda_permission.alarms)[*].source_arn) == jsonencode(var.alarm_arns)
+    condition     = jsonencode(output.alarm_arns) == jsonencode(var.alarm_arns)
     error_message = "A permission for each name of alarms."
   }
 

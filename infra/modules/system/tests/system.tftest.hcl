@@ -89,6 +89,11 @@ run "pipelines_have_what_their_steps_call" {
   }
 
   assert {
+    condition     = module.github_oidc.max_session_s == 14400
+    error_message = "A retraining is followed for four hours."
+  }
+
+  assert {
     condition = alltrue([
       for sid, key in { UseDataKey = module.kms.key_arns.s3, UseMessagesKey = module.kms.key_arns.messages } : anytrue([
         for statement in jsondecode(local.pipeline_policy).Statement :
@@ -101,8 +106,8 @@ run "pipelines_have_what_their_steps_call" {
 
 run "alarms_invoke_the_function_that_rolls_back" {
   assert {
-    condition     = [for function, settings in module.settings.functions : function if length(settings.alarms) > 0] == ["roll-back"]
-    error_message = "And no other."
+    condition     = join(",", [for name, function in module.functions : name if length(function.alarm_arns) > 0]) == "roll-back" && length(module.functions["roll-back"].alarm_arns) == 2
+    error_message = "By two names of alarms, and no other function."
   }
 }
 
