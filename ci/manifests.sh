@@ -55,12 +55,17 @@ case $what in
       mkdir -p "$folder"
       aws eks update-kubeconfig --name "retail-mlops-$environment" --kubeconfig "$KUBECONFIG" >/dev/null
     fi
-    image=$(kubectl get deployment retail-forecast-api --namespace "$namespace" --ignore-not-found \
-      --output jsonpath='{.spec.template.spec.containers[0].image}')
-    case $image in
-      "" | *:no-release-yet) kustomization "" ;;
-      *) kustomization ../../../infra/k8s/components/deployed ;;
-    esac
+    # Once `deploy-release` has written a Deployment, its image isn't the manifests' any more.
+    written() {
+      local image
+      image=$(kubectl get deployment "$1" --namespace "$namespace" --ignore-not-found \
+        --output jsonpath='{.spec.template.spec.containers[0].image}') || exit 1
+      case $image in "" | *:no-release-yet) return 1 ;; esac
+    }
+    components=
+    ! written retail-forecast-api || components=../../../infra/k8s/components/deployed
+    ! written retail-forecast-api-canary || components=$components${components:+, }../../../infra/k8s/components/tried-out
+    kustomization "$components"
     kubectl apply --server-side --field-manager=retail-forecast-manifests --kustomize "$folder"
     ;;
   *) echo "manifests.sh: \`$what\` is neither render nor apply" >&2; exit 2 ;;

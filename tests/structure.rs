@@ -276,10 +276,9 @@ fn a_canary_s_pods_are_as_the_others() {
     let read = |name: &str| {
         let path = root().join("infra/k8s/base").join(name);
         let text = std::fs::read_to_string(path).unwrap();
-        let lines = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with('#'));
-        lines.map(|line| format!("{line}\n")).collect::<String>()
+        let lines = text.lines();
+        let lines = lines.filter(|line| !line.trim_start().starts_with('#'));
+        lines.collect::<Vec<_>>().join("\n")
     };
     let expected = read("deployment.yaml")
         .replacen(

@@ -470,12 +470,13 @@ where
         role_arn: &config.role_arn,
     };
     let targets = (ports.store, ports.sagemaker, ports.cluster);
-    let confirmed = confirm(&place, targets, release, written).await;
-    if confirmed.is_err() {
+    let confirmed = confirm(&place, targets, release, written).await?;
+    if let Err(moved) = confirmed {
         let over = candidate_names(&config.alarms.namespace, release);
         ports.alarms.remove_alarms(&over).await?;
+        return Err(moved.into());
     }
-    confirmed
+    Ok(())
 }
 
 /// Marks the model as waiting. An image that came before the mark wouldn't take it along, so the

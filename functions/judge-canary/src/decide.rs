@@ -221,6 +221,13 @@ fn pods(started: &CanaryStarted, facts: &Facts) -> Result<(), Open> {
         ));
     }
     match canary.rollout(started.generation) {
+        Rollout::Complete if u32::try_from(canary.wanted) != Ok(started.pods) => Err(Open {
+            reason: format!(
+                "{} pods are wanted instead of {}",
+                canary.wanted, started.pods
+            ),
+            hopeless: false,
+        }),
         Rollout::Complete => Ok(()),
         Rollout::Stuck(reason) => hopeless(reason),
         Rollout::Progressing(reason) => Err(Open {

@@ -306,8 +306,9 @@ async fn quarantine(config: &Config, store: &impl ObjectStore) -> Result<Version
     records::read_versioned(store, &config.artifacts().quarantine(&config.environment)).await
 }
 
-/// Reason, pointer, canary, Deployment, endpoint, quarantine, announcement: each is there before the next,
-/// and each may be repeated. The canary goes first: that is where it hurts. The Deployment comes before the endpoint, whose own update may have to end first.
+/// Reason, pointer, quarantine, canary, Deployment, endpoint, announcement: each is there before the next,
+/// and each may be repeated. What is to blame is listed first, so that nothing deploys it whatever becomes of
+/// the rest. The canary goes before the Deployment: that is where it hurts. The Deployment comes before the endpoint, whose own update may have to end first.
 async fn go_back<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
@@ -342,15 +343,6 @@ where
         let at = artifacts.pointer(&config.environment);
         records::swap(ports.store, &at, pointer, &next).await?;
     }
-    let cause = format!("rolled back from {from}: {reason}");
-    ports.cluster.retire_canary().await?;
-    let patch = converge::deployment(release, manifest, &cause)?;
-    let generation = match rollback.untouched {
-        Some(generation) => generation,
-        None => ports.cluster.apply(&patch, false).await?,
-    };
-    let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
-    ports.sagemaker.ensure_endpoint(&endpoint).await?;
     let guilty = &rollback.guilty;
     let list = quarantine(config, ports.store).await?;
     if let Some(longer) = list.value.with(guilty.clone()) {
@@ -361,6 +353,15 @@ where
         let why = format!("quarantined in {}: {}", config.environment, guilty.reason);
         ports.sagemaker.reject(&guilty.identity, &why).await?;
     }
+    let cause = format!("rolled back from {from}: {reason}");
+    ports.cluster.retire_canary().await?;
+    let patch = converge::deployment(release, manifest, &cause)?;
+    let generation = match rollback.untouched {
+        Some(generation) => generation,
+        None => ports.cluster.apply(&patch, false).await?,
+    };
+    let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
+    ports.sagemaker.ensure_endpoint(&endpoint).await?;
     let mut over = candidate_names(&config.namespace, from);
     over.push(silence_name(&config.namespace, from));
     let bad = records::manifest(ports.store, &artifacts, from).await?;
@@ -376,7 +377,7 @@ where
         role_arn: &config.role_arn,
     };
     let targets = (ports.store, ports.sagemaker, ports.cluster);
-    confirm(&place, targets, release, Written::AllPods).await?;
+    confirm(&place, targets, release, Written::AllPods).await??;
     let started = RollbackStarted {
         release: release.clone(),
         from: from.clone(),

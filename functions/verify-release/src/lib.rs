@@ -169,11 +169,12 @@ where
         }),
         None => None,
     };
-    settle(config, ports.store, &target, &decision, &pointer, next).await?;
-    if matches!(decision, Decision::Verified { .. }) {
-        // All pods are the release's now: its canary isn't needed any more.
+    if matches!(decision, Decision::Verified { .. }) && target.progress.is_open() {
+        // All pods are the release's now: its canary isn't needed any more. Once the pointer says that it is
+        // verified, a canary is the next release's.
         ports.cluster.retire_canary().await?;
     }
+    settle(config, ports.store, &target, &decision, &pointer, next).await?;
     let live = (target.release.as_str(), &facts.manifest);
     watch(config, ports.alarms, live, before.as_ref(), &decision).await?;
     ports.bus.announce(&announced.announcement()?).await?;

@@ -36,14 +36,32 @@ pub enum Written {
     Canary,
 }
 
-/// Ok while the pointer still says what was written; otherwise what it says now is written, and the error is
-/// [`domain::Class::Transient`]: the event has to be decided again.
+/// Where the pointer moved to while something else was being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// What was being written.
+    pub release: String,
+    /// What the pointer says, and what was written again.
+    pub to: String,
+}
+
+impl From<Moved> for Error {
+    /// [`domain::Class::Transient`]: the event has to be decided again.
+    fn from(moved: Moved) -> Self {
+        Self::transient(format!(
+            "while {} was being written, the pointer moved to {}; that was written again",
+            moved.release, moved.to
+        ))
+    }
+}
+
+/// Whether the pointer still says what was written; when it doesn't, what it says now is written.
 pub async fn confirm<S, E, K>(
     place: &Place<'_>,
     (store, endpoints, cluster): (&S, &E, &K),
     release: &str,
     written: Written,
-) -> Result<()>
+) -> Result<std::result::Result<(), Moved>>
 where
     S: ObjectStore,
     E: Endpoints,
@@ -53,7 +71,7 @@ where
         .await?
         .value;
     if says(&pointer, release, written) {
-        return Ok(());
+        return Ok(Ok(()));
     }
     if let Some((release, cause)) = all_pods(&pointer) {
         let manifest = records::manifest(store, place.artifacts, release).await?;
@@ -67,13 +85,11 @@ where
     if !is_canary(&pointer) {
         cluster.retire_canary().await?;
     }
-    Err(Error::transient(format!(
-        "while {release} was being written, the pointer moved to {}; that was written again",
-        pointer
-            .target
-            .as_ref()
-            .map_or("nothing", |target| target.release.as_str())
-    )))
+    let to = pointer.target.map(|target| target.release);
+    Ok(Err(Moved {
+        release: release.to_owned(),
+        to: to.unwrap_or_else(|| "nothing".to_owned()),
+    }))
 }
 
 /// Whether the pointer still says that this release has what was written.

@@ -102,6 +102,7 @@ fn said(decision: &Decision) -> String {
 type Edit = Box<dyn Fn(&mut Facts)>;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_canary_comes_up_bakes_and_is_judged() {
     let up =
         |edit: fn(&mut Deployment)| move |facts: &mut Facts| edit(facts.canary.as_mut().unwrap());
@@ -111,6 +112,12 @@ fn a_canary_comes_up_bakes_and_is_judged() {
         canary
             .environment
             .insert("DEPLOYMENT_ID".into(), "other".into());
+    });
+    let scaled_away = up(|canary| {
+        canary.wanted = 0;
+        canary.updated = 0;
+        canary.replicas = 0;
+        canary.available = 0;
     });
     let seen = |canary: (f64, f64)| {
         move |facts: &mut Facts| {
@@ -183,6 +190,13 @@ fn a_canary_comes_up_bakes_and_is_judged() {
             Some(1100),
             1700,
             Box::new(none_available),
+            "not yet",
+        ),
+        (
+            "scaled to zero by somebody",
+            Some(1100),
+            1700,
+            Box::new(scaled_away),
             "not yet",
         ),
         (
