@@ -15,3 +15,8 @@ output "plan" {
   description = "By environment and function."
   value       = { for environment, settings in module.settings : environment => settings.functions }
 }
+
+output "roles" {
+  description = "What others than the functions may do, by environment and role."
+  value       = { for environment, settings in module.settings : environment => settings.roles }
+}

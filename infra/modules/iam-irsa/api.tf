@@ -21,35 +21,11 @@ resource "aws_iam_role" "api" {
   tags = var.tags
 }
 
+# What the pods call: the file that the local cloud holds them to, as well.
 resource "aws_iam_role_policy" "api" {
-  name = "api"
-  role = aws_iam_role.api.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid      = "ReadModels"
-        Effect   = "Allow"
-        Action   = "s3:GetObject"
-        Resource = "arn:aws:s3:::${var.api.artifacts_bucket_name}/models/*"
-      },
-      {
-        Sid       = "UseDataKey"
-        Effect    = "Allow"
-        Action    = "kms:Decrypt"
-        Resource  = var.api.kms_key_arn
-        Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" } }
-      },
-      {
-        # Metrics have no resource level; their namespace is pinned instead.
-        Sid       = "Measure"
-        Effect    = "Allow"
-        Action    = "cloudwatch:PutMetricData"
-        Resource  = "*"
-        Condition = { StringEquals = { "cloudwatch:namespace" = "RetailForecast/${var.api.namespace}" } }
-      },
-    ]
-  })
+  name   = "api"
+  role   = aws_iam_role.api.id
+  policy = var.api.policy
 }
 
 resource "aws_eks_pod_identity_association" "api" {

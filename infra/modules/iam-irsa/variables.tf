@@ -72,14 +72,18 @@ variable "log_key_arn" {
 }
 
 variable "api" {
-  description = "The forecasting API: its role's name, its service account, and what it reads."
+  description = "The forecasting API: its role's name, its service account, and what it may do (JSON): `infra/policies/roles/api.json` with every name filled."
   type = object({
-    role_name             = string
-    namespace             = string
-    service_account       = string
-    artifacts_bucket_name = string
-    kms_key_arn           = string
+    role_name       = string
+    namespace       = string
+    service_account = string
+    policy          = string
   })
+
+  validation {
+    condition     = !can(regex("\"(Action|NotAction)\":(\\[[^]]*)?\"[^\"]*\\*", var.api.policy))
+    error_message = "No action is a wildcard."
+  }
 }
 
 variable "tags" {

@@ -9,20 +9,14 @@ variable "role_name" {
   }
 }
 
-variable "artifacts_bucket_name" {
-  description = "Bucket of snapshots, models and predictions."
+variable "policy" {
+  description = "What jobs and endpoints may do (JSON): `infra/policies/roles/sagemaker.json` with every name filled."
   type        = string
-}
 
-variable "kms_key_arn" {
-  description = "Key of that bucket."
-  type        = string
-}
-
-variable "repository_names" {
-  description = "ECR repositories whose images jobs and endpoints run."
-  type        = set(string)
-  default     = ["retail-forecast-train", "retail-forecast-infer"]
+  validation {
+    condition     = !can(regex("\"(Action|NotAction)\":(\\[[^]]*)?\"[^\"]*\\*", var.policy))
+    error_message = "No action is a wildcard."
+  }
 }
 
 variable "tags" {

@@ -44,6 +44,14 @@ locals {
     )
   }
 
+  # A role has no queue: it may use the names that all share.
+  role_not_names = {
+    for role, file in local.role_files : role => concat(
+      [for name in local.role_used[role] : "roles/${role}.json: $${${name}}" if !contains(keys(local.shared_names), name)],
+      [for text in regexall("%\\{[^}]*\\}?", file(file)) : "roles/${role}.json: ${text}"],
+    )
+  }
+
   bad_rules = flatten([
     for function, rules in local.rules : [
       for rule, fields in rules : "${function}: ${rule}"

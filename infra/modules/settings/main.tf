@@ -17,6 +17,8 @@ locals {
   # other files known. A file with anything else in braces stays as it is, and `checks.tf` tells.
   files = toset(concat([local.file], values(local.policies), values(local.patterns)))
   used  = { for file in local.files : file => distinct(flatten(regexall("\\$\\{([^}]*)\\}", file(file)))) }
+  # Settings are one file: a key's name stays in it, and is filled in the variables that have it.
+  late_names = ["data_key_arn", "messages_key_arn"]
   filled = {
     for function in local.functions : function => {
       for kind, file in {
@@ -24,9 +26,18 @@ locals {
         policy   = local.policies[function]
         rules    = local.patterns[function]
         } : kind => length(local.not_names[file]) > 0 ? file(file) : templatefile(file, {
-          for name in local.used[file] : name => local.function_names[function][name]
+          for name in local.used[file] : name => kind == "settings" && contains(local.late_names, name) ? "$${${name}}" : local.function_names[function][name]
       })
     }
+  }
+
+  # What others than the functions may do: by the name of their role's file.
+  role_files = { for file in fileset("${local.policies_dir}/roles", "*.json") : trimsuffix(file, ".json") => "${local.policies_dir}/roles/${file}" }
+  role_used  = { for role, file in local.role_files : role => distinct(flatten(regexall("\\$\\{([^}]*)\\}", file(file)))) }
+  roles = {
+    for role, file in local.role_files : role => length(local.role_not_names[role]) > 0 ? file(file) : templatefile(file, {
+      for name in local.role_used[role] : name => local.shared_names[name]
+    })
   }
 
   # A function's own settings win over the defaults, what the file says of the environment over both.
@@ -36,12 +47,16 @@ locals {
       jsondecode(local.filled[function].settings).defaults,
       jsondecode(local.filled[function].settings).functions[function],
       {
-        environment = merge(
-          jsondecode(local.filled[function].settings).defaults.environment,
-          try(jsondecode(local.filled[function].settings).functions[function].environment, {}),
-          try(jsondecode(local.filled[function].settings).environments[var.environment][function], {}),
-          lookup(var.overrides, function, {}),
-        )
+        environment = {
+          for name, value in merge(
+            jsondecode(local.filled[function].settings).defaults.environment,
+            try(jsondecode(local.filled[function].settings).functions[function].environment, {}),
+            try(jsondecode(local.filled[function].settings).environments[var.environment][function], {}),
+            lookup(var.overrides, function, {}),
+            ) : name => strcontains(value, "_key_arn}") ? (
+            replace(replace(value, "$${data_key_arn}", var.data_key_arn), "$${messages_key_arn}", var.messages_key_arn)
+          ) : value
+        }
       },
     )
   }

@@ -70,3 +70,13 @@ output "functions" {
     error_message = "Names of more than 64 characters: ${join(", ", local.long_names)}."
   }
 }
+
+output "roles" {
+  description = "What others than the functions may do, by role (JSON): SageMaker's jobs and endpoints (`sagemaker`), the API's pods (`api`), pipelines (`pipeline`)."
+  value       = { for role, policy in local.roles : role => jsonencode(jsondecode(policy)) }
+
+  precondition {
+    condition     = length(flatten(values(local.role_not_names))) == 0
+    error_message = "Unknown names: ${join(", ", flatten(values(local.role_not_names)))}."
+  }
+}

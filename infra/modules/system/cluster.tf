@@ -60,10 +60,9 @@ module "iam_irsa" {
   tags                   = local.tags
 
   api = {
-    role_name             = local.names.api_role
-    namespace             = local.names.namespace
-    service_account       = local.names.api_service_account
-    artifacts_bucket_name = local.names.artifacts_bucket
-    kms_key_arn           = module.kms.key_arns.s3
+    role_name       = local.names.api_role
+    namespace       = local.names.namespace
+    service_account = local.names.api_service_account
+    policy          = module.settings.roles.api
   }
 }

@@ -54,11 +54,9 @@ module "s3" {
 module "sagemaker" {
   source = "../sagemaker"
 
-  role_name             = local.names.sagemaker_role
-  artifacts_bucket_name = local.names.artifacts_bucket
-  kms_key_arn           = module.kms.key_arns.s3
-  repository_names      = [local.names.train_repository, local.names.infer_repository]
-  tags                  = local.tags
+  role_name = local.names.sagemaker_role
+  policy    = module.settings.roles.sagemaker
+  tags      = local.tags
 }
 
 module "alerts" {

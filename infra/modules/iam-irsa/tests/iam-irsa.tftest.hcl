@@ -10,11 +10,10 @@ variables {
   vpc_id            = "vpc-1"
   log_key_arn       = "arn:aws:kms:ap-southeast-1:123456789012:key/logs"
   api = {
-    role_name             = "retail-forecast-dev-api"
-    namespace             = "retail-forecast-dev"
-    service_account       = "retail-forecast-api"
-    artifacts_bucket_name = "artifacts"
-    kms_key_arn           = "arn:aws:kms:ap-southeast-1:123456789012:key/data"
+    role_name       = "retail-forecast-dev-api"
+    namespace       = "retail-forecast-dev"
+    service_account = "retail-forecast-api"
+    policy          = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"s3:GetObject\"],\"Resource\":\"arn:aws:s3:::artifacts/models/*\"}]}"
   }
 }
 
@@ -59,6 +58,26 @@ run "the_apis_role" {
     condition     = aws_eks_pod_identity_association.api.namespace == "retail-forecast-dev"
     error_message = "In its namespace."
   }
+
+  assert {
+    condition     = aws_iam_role_policy.api.policy == var.api.policy
+    error_message = "It may do what the file says."
+  }
+}
+
+run "a_wildcard_in_the_apis_actions_is_refused" {
+  command = plan
+
+  variables {
+    api = {
+      role_name       = "retail-forecast-dev-api"
+      namespace       = "retail-forecast-dev"
+      service_account = "retail-forecast-api"
+      policy          = "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":[\"s3:*\"],\"Resource\":\"arn:aws:s3:::artifacts/models/*\"}]}"
+    }
+  }
+
+  expect_failures = [var.api]
 }
 
 run "names_where_environments_share_an_account" {

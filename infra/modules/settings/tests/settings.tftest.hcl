@@ -44,6 +44,47 @@ run "the_projects_own_files" {
   }
 }
 
+# What stands with which wildcard is told in infra/README.md.
+run "roles_name_each_action_and_what_it_is_for" {
+  assert {
+    condition     = join(",", keys(output.roles)) == "api,pipeline,sagemaker" && !can(regex("\\$\\{", jsonencode(output.roles)))
+    error_message = "SageMaker's, the API's and the pipelines', every name filled."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for role in output.roles : [
+        for statement in jsondecode(role).Statement : [for action in statement.Action : !strcontains(action, "*")]
+      ]
+    ]))
+    error_message = "No action is a wildcard."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for role in output.roles : [
+        for statement in jsondecode(role).Statement :
+        contains(["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "sagemaker:ListModelPackages"], statement.Action[0]) && length(statement.Action) == 1
+        if contains(flatten([statement.Resource]), "*")
+      ]
+    ]))
+    error_message = "A resource is a wildcard only where AWS has no resource level."
+  }
+
+  assert {
+    condition     = !can(regex("sagemaker:|artifacts-[^\"/]*/\\*", output.roles.sagemaker)) && !strcontains(output.roles.sagemaker, "retail-mlops-data-")
+    error_message = "SageMaker's role has nothing of SageMaker, never the whole bucket, and nothing of the uploads."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(output.roles.sagemaker).Statement :
+      strcontains(jsonencode(statement), "diagnoses/*") if contains(["ListInputs", "ReadInputs"], statement.Sid)
+    ])
+    error_message = "A diagnosis' rows are an input, too."
+  }
+}
+
 run "prod_has_ten_minutes" {
   variables {
     environment = "prod"

@@ -60,13 +60,13 @@ run "pipelines" {
   }
 
   assert {
-    condition     = !can(regex("\"(Action|NotAction)\":(\\[[^]]*)?\"[^\"]*\\*", local.pipeline_policy))
+    condition     = !can(regex("\"(Action|NotAction)\":(\\[[^]]*)?\"[^\"]*\\*", module.settings.roles.pipeline))
     error_message = "Pipelines have no wildcard in an action."
   }
 
   assert {
     condition = alltrue([
-      for statement in jsondecode(local.pipeline_policy).Statement : contains(["FindPackage", "LogInToRegistry"], statement.Sid) if contains(flatten([statement.Resource]), "*")
+      for statement in jsondecode(module.settings.roles.pipeline).Statement : contains(["FindPackage", "LogInToRegistry"], statement.Sid) if contains(flatten([statement.Resource]), "*")
     ])
     error_message = "And none for resources but where AWS has no resource."
   }
@@ -81,9 +81,9 @@ run "pipelines_have_what_their_steps_call" {
     condition = alltrue([
       for sid, resource in {
         KeepScans    = "arn:aws:s3:::${module.settings.names.artifacts_bucket}/scans/*"
-        TellPeople   = module.alerts.topic_arn
+        TellPeople   = "arn:aws:sns:ap-southeast-1:123456789012:${module.settings.names.alerts_topic}"
         ReadPackages = "arn:aws:sagemaker:ap-southeast-1:123456789012:model-package/retail-forecast-models/*"
-      } : [for statement in jsondecode(local.pipeline_policy).Statement : statement.Resource if statement.Sid == sid] == [resource]
+      } : [for statement in jsondecode(module.settings.roles.pipeline).Statement : statement.Resource if statement.Sid == sid] == [resource]
     ])
     error_message = "They keep scans, tell people and read model packages."
   }
@@ -96,11 +96,16 @@ run "pipelines_have_what_their_steps_call" {
   assert {
     condition = alltrue([
       for sid, key in { UseDataKey = module.kms.key_arns.s3, UseMessagesKey = module.kms.key_arns.messages } : anytrue([
-        for statement in jsondecode(local.pipeline_policy).Statement :
+        for statement in jsondecode(module.settings.roles.pipeline).Statement :
         statement.Resource == key && contains(flatten([statement.Action]), "kms:GenerateDataKey") if statement.Sid == sid
       ])
     ])
     error_message = "Scans and messages are encrypted by the module's keys."
+  }
+
+  assert {
+    condition     = module.github_oidc.role_arns != {} && !can(regex("InvokeEndpoint|StartImageScan|DescribeImageScanFindings", module.settings.roles.pipeline))
+    error_message = "And nothing that no step calls."
   }
 }
 
