@@ -16,7 +16,7 @@ use std::{
 
 use memory::{CrashPoint, When};
 use serde_json::Value;
-use stories::{Disorder, Pipeline, STORIES, Story, What};
+use stories::{Disorder, Pipeline, STORIES, Story, What, report};
 
 /// How much of what could be tried is tried: `make prove` sets `PROVE`.
 fn share() -> (u64, usize) {
@@ -103,12 +103,14 @@ fn each_story_ends_the_same_wherever_it_is_stopped() {
                 &format!("stopped at {point:?}"),
             );
         });
-        println!(
+        report(&format!(
             "{}: {effects} effects, stopped before and after each",
             story.name
-        );
+        ));
     }
-    println!("{tried} crash points tried, each ended in the same world");
+    report(&format!(
+        "{tried} crash points tried, each ended in the same world"
+    ));
 }
 
 #[test]
@@ -134,7 +136,9 @@ fn each_story_ends_the_same_when_it_is_stopped_twice() {
             );
         });
     }
-    println!("{tried} of {possible} pairs of crash points tried, each ended in the same world");
+    report(&format!(
+        "{tried} of {possible} pairs of crash points tried, each ended in the same world"
+    ));
 }
 
 #[test]
@@ -155,7 +159,7 @@ fn each_story_ends_the_same_in_any_disorder() {
             );
         });
     }
-    println!(
+    report(&format!(
         "{tried} disorders tried (seeds {seeds:?}), each ended with the same things made and running"
-    );
+    ));
 }

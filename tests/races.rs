@@ -25,7 +25,7 @@ use domain::{
 };
 use memory::{ARTIFACTS_BUCKET, World};
 use serde_json::{Value, json};
-use stories::{Pipeline, normal, scene};
+use stories::{Pipeline, normal, report, scene};
 
 const STRATEGIES: [&str; 2] = ["rolling", "canary"];
 /// One in so many is tried by `make test`; `make prove` tries all.
@@ -244,10 +244,10 @@ fn in_any_order_and_at_any_pace_they_end_with_one_live_release() {
         states.insert(state(&pipeline.world));
         tried += 1;
     }
-    println!(
+    report(&format!(
         "{tried} of {possible} orders and paces tried, {} different states seen, each ended with one live release",
         states.len()
-    );
+    ));
 }
 
 /// The calls that an event's first invocations make, undisturbed.
@@ -321,5 +321,7 @@ fn inside_each_others_invocations_they_end_with_one_live_release() {
             }
         }
     }
-    println!("{tried} meetings inside an invocation tried, each ended with one live release");
+    report(&format!(
+        "{tried} meetings inside an invocation tried, each ended with one live release"
+    ));
 }

@@ -14,7 +14,7 @@ use domain::{
 };
 use memory::{ARTIFACTS_BUCKET, DATA_BUCKET, Outcome, World};
 use serde_json::{Value, json};
-use stories::{Pipeline, normal, scene, scene::live};
+use stories::{Pipeline, normal, report, scene, scene::live};
 
 fn artifacts() -> Artifacts {
     Artifacts::new(ARTIFACTS_BUCKET)
@@ -309,10 +309,10 @@ fn every_event_of_a_finished_story_again_makes_nothing_new() {
         .map(ToString::to_string)
         .collect();
     assert!(made.is_empty(), "made something new: {made:?}");
-    println!(
+    report(&format!(
         "{} events delivered again, nothing new was made",
         events.len()
-    );
+    ));
 }
 
 #[test]

@@ -12,3 +12,36 @@ pub use disorder::Disorder;
 pub use pipeline::Pipeline;
 pub use routes::Routes;
 pub use told::{STORIES, Story, What};
+
+/// Prints a line of figures. The test harness keeps what a passing test prints by `println!`; this
+/// isn't kept, so that `make test` says how much was tried.
+pub fn report(line: &str) {
+    use std::io::Write as _;
+
+    // A closed output is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process::Command};
+
+    use super::*;
+
+    #[test]
+    fn what_a_passing_test_reports_is_seen() {
+        const INNER: &str = "REPORTS_ONLY";
+        if env::var_os(INNER).is_some() {
+            report("3 of 4 tried");
+            return;
+        }
+        let this = ["--exact", "tests::what_a_passing_test_reports_is_seen"];
+        let mut passing = Command::new(env::current_exe().unwrap());
+        let passed = passing.args(this).env(INNER, "1").output().unwrap();
+        let seen = String::from_utf8(passed.stdout).unwrap();
+        assert!(
+            seen.contains("3 of 4 tried") && seen.contains("1 passed"),
+            "{seen}"
+        );
+    }
+}
