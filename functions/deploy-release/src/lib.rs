@@ -441,6 +441,7 @@ where
         release: release.clone(),
         generation,
         cause: reason.clone(),
+        caused_at: Some(rollout.caused_at),
     };
     ports
         .bus

@@ -9,16 +9,13 @@ use domain::{
 };
 use events::{
     Announced,
-    announced::{CanaryPassed, ReleaseFailed},
+    announced::{CanaryPassed, PROMOTION, ReleaseFailed},
 };
 
 use crate::{
     Config, NAME, Ports, all_pods,
     decide::{Decision, Rollout, Strategy, frozen, not_ours},
 };
-
-/// The stage that a canary failed at which passed and couldn't be rolled out.
-const PROMOTION: &str = "promotion";
 
 /// What is known when deciding.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +48,7 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision
             release: target.release.clone(),
             stage: PROMOTION.to_owned(),
             reason,
+            build: target.build.clone(),
             caused_at: target.caused_at,
         },
     };

@@ -124,7 +124,7 @@ fn rolled_back(world: &World, bad: &Manifest, good: &Manifest) -> Value {
         cause: "alarm RetailForecast-API-Error-Rate".to_owned(),
         caused_at: CAUSED_AT,
         differences: vec![],
-        quarantined: from,
+        quarantined: Some(from),
     };
     let announcement = Announced::RollbackStarted(started).announcement().unwrap();
     world.envelope(

@@ -65,6 +65,8 @@ pub struct Target {
     pub since: Timestamp,
     /// When the cause of its deployment happened.
     pub caused_at: Timestamp,
+    /// The build that caused it.
+    pub build: Option<String>,
 }
 
 /// What is known when deciding.
@@ -100,6 +102,7 @@ pub fn target(started: &CanaryStarted, pointer: &Pointer) -> Result<Target, Stri
         progress: target.progress.clone(),
         since: target.since,
         caused_at: target.caused_at,
+        build: target.build.clone(),
     })
 }
 
@@ -125,6 +128,7 @@ pub fn decide(
             release: target.release.clone(),
             stage: stage.to_owned(),
             reason,
+            build: target.build.clone(),
             caused_at: target.caused_at,
         },
     };

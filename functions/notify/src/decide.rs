@@ -159,22 +159,25 @@ fn message(event: &Announced) -> Option<Message> {
         },
         Announced::ReleaseVerified(event) => Message {
             result: "Success",
-            about: event.release.clone(),
+            about: built(event.build.as_deref(), &event.release),
             lines: [format!(
                 "{} serves {} in {}.",
                 event.release, event.package_arn, event.image
             )]
             .into_iter()
+            .chain(event.build.iter().map(|build| format!("Build: {build}")))
             .chain(event.checks.iter().map(|check| format!("- {check}")))
             .collect(),
         },
         Announced::ReleaseFailed(event) => Message {
             result: "Failure",
-            about: event.release.clone(),
-            lines: vec![format!(
+            about: built(event.build.as_deref(), &event.release),
+            lines: std::iter::once(format!(
                 "{} failed at {}: {}",
                 event.release, event.stage, event.reason
-            )],
+            ))
+            .chain(event.build.iter().map(|build| format!("Build: {build}")))
+            .collect(),
         },
         Announced::ModelChecked(event) => Message {
             result: match event.verdict {
@@ -187,6 +190,15 @@ fn message(event: &Announced) -> Option<Message> {
                 .clone()
                 .unwrap_or_else(|| "no release".to_owned()),
             lines: vec![event.reason.clone()],
+        },
+        Announced::RequestRefused(event) => Message {
+            result: "Request refused",
+            about: event.by.clone(),
+            lines: vec![
+                format!("{} asked for: {}", event.by, event.request),
+                format!("Nothing was done: {}", event.reason),
+                format!("Asked at: {}", event.asked_at),
+            ],
         },
         Announced::RollbackStarted(_)
         | Announced::RollbackSucceeded(_)
@@ -219,7 +231,7 @@ fn of_rollback(event: &Announced) -> Option<Message> {
                         "{} goes back to {} (try {}): {}",
                         event.from, event.release, event.attempt, event.cause
                     ),
-                    format!("Quarantined: {}", event.quarantined),
+                    quarantined(event.quarantined.as_deref()),
                 ]
                 .into_iter()
                 .chain(event.differences.iter().map(|difference| {
@@ -234,8 +246,11 @@ fn of_rollback(event: &Announced) -> Option<Message> {
                 result: "Rollback",
                 about: event.from.clone(),
                 lines: std::iter::once(format!(
-                    "{} serves again instead of {}, {} s after the cause. Quarantined: {}",
-                    event.release, event.from, event.seconds, event.quarantined
+                    "{} serves again instead of {}, {} s after the cause. {}",
+                    event.release,
+                    event.from,
+                    event.seconds,
+                    quarantined(event.quarantined.as_deref())
                 ))
                 .chain(event.checks.iter().map(|check| format!("- {check}")))
                 .collect(),
@@ -279,6 +294,18 @@ fn of_rollback(event: &Announced) -> Option<Message> {
             _ => return None,
         };
     Some(message)
+}
+
+/// The build that caused a release, as far as it is known; else the release.
+fn built(build: Option<&str>, release: &str) -> String {
+    build.unwrap_or(release).to_owned()
+}
+
+fn quarantined(part: Option<&str>) -> String {
+    match part {
+        Some(part) => format!("Quarantined: {part}"),
+        None => "Nothing is quarantined: it wasn't the release's fault.".to_owned(),
+    }
 }
 
 fn build(training_job: &str) -> String {
@@ -359,6 +386,7 @@ mod tests {
             release: "release-a".into(),
             stage: "health".into(),
             reason: "503".into(),
+            build: Some("build-7".into()),
             caused_at: jiff::Timestamp::UNIX_EPOCH,
         });
         let diagnosed = |guilty: Vec<Guilty>| {
@@ -375,7 +403,17 @@ mod tests {
             part: domain::quarantine::Part::Image,
             identity: "i@sha256:00".into(),
         };
+        let refused = Announced::RequestRefused(RequestRefused {
+            request: "rollback of release-b".into(),
+            by: "ann".into(),
+            reason: "it isn't live".into(),
+            asked_at: jiff::Timestamp::UNIX_EPOCH,
+        });
         let cases = [
+            (
+                refused,
+                Some("Retail Forecast Deployment: Request refused (dev, ann)"),
+            ),
             (
                 diagnosed(vec![image]),
                 Some("Retail Forecast Deployment: Cause found (dev, release-b)"),
@@ -411,7 +449,7 @@ mod tests {
             ),
             (
                 failed,
-                Some("Retail Forecast Deployment: Failure (dev, release-a)"),
+                Some("Retail Forecast Deployment: Failure (dev, build-7)"),
             ),
         ];
         for (event, expected) in cases {
@@ -425,6 +463,7 @@ mod tests {
             release: "release-ä\n".repeat(30),
             stage: "x".into(),
             reason: "y".into(),
+            build: None,
             caused_at: jiff::Timestamp::UNIX_EPOCH,
         });
         let subject = subject(&event).unwrap();

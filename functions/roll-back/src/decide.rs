@@ -30,6 +30,8 @@ pub enum Decision {
         reason: String,
         /// What a person must do.
         advice: String,
+        /// When what asked for it spoke.
+        caused_at: Timestamp,
     },
     /// The environment is on its way back already, or is back.
     AlreadyThere {
@@ -276,6 +278,7 @@ fn roll_back(
         cause: trigger.words.clone(),
         reason,
         advice: advice.to_owned(),
+        caused_at: trigger.at,
     };
     let Some(bad) = &facts.bad else {
         return Ok(give_up(
@@ -403,6 +406,7 @@ fn given_up(failed: &RollbackFailed, config: &Config) -> Decision {
             "the Deployment and the endpoint were set to {}: see what holds it up (`kubectl describe`, the endpoint's failure reason), then ask for the rollback again",
             failed.release
         ),
+        caused_at: failed.caused_at,
     }
 }
 

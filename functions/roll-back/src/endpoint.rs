@@ -78,6 +78,7 @@ pub fn weigh(
             cause: trigger.words,
             reason,
             advice: advice(facts.endpoint.as_ref(), &expected, config),
+            caused_at: trigger.at,
         }));
     }
     Ok(Ok(trigger))

@@ -143,6 +143,7 @@ where
             cause,
             reason,
             advice,
+            caused_at,
         } => {
             give_up(config, ports, from, &decision, &pointer).await?;
             let given_up = RollbackGivenUp {
@@ -150,6 +151,7 @@ where
                 cause: cause.clone(),
                 reason: reason.clone(),
                 advice: advice.clone(),
+                caused_at: Some(*caused_at),
             };
             ports
                 .bus
@@ -386,7 +388,7 @@ where
         cause: reason.clone(),
         caused_at: rollback.caused_at,
         differences: rollback.differences.clone(),
-        quarantined: guilty.identity.clone(),
+        quarantined: Some(guilty.identity.clone()),
     };
     ports
         .bus

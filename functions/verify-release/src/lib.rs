@@ -204,6 +204,7 @@ async fn admit(
                 "{} is quarantined since {}: {}",
                 entry.identity, entry.since, entry.reason
             ),
+            build: verified.build.clone(),
             caused_at: verified.caused_at,
         },
     })

@@ -164,6 +164,12 @@ pub struct Target {
     pub caused_at: Timestamp,
     /// The event that made it the target, in words.
     pub cause: String,
+    /// The build that caused it: that of the model, or of the image; `None` where none says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// The release that it was brought back in the place of, whatever became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_from: Option<String>,
     /// When it was verified or failed.
     pub judged_at: Option<Timestamp>,
 }
@@ -269,6 +275,8 @@ impl Pointer {
             promoted_at: None,
             caused_at,
             cause: cause.to_owned(),
+            build: None,
+            gone_from: None,
             judged_at: None,
         };
         Self {
@@ -276,6 +284,13 @@ impl Pointer {
             held: None,
             ..self.clone()
         }
+    }
+
+    /// The pointer that [`Pointer::aim`] answers, with the build that caused it.
+    #[must_use]
+    pub fn built_by(self, build: Option<String>) -> Self {
+        let target = self.target.map(|target| Target { build, ..target });
+        Self { target, ..self }
     }
 
     /// The pointer that [`Pointer::aim`] answers, with the release on `pods` of `of` pods only.
@@ -371,6 +386,8 @@ impl Pointer {
                 promoted_at: None,
                 caused_at: at.caused_at,
                 cause: at.cause,
+                build: None,
+                gone_from: Some(bad.to_owned()),
                 judged_at: None,
             }),
             known_good: Some(KnownGood {

@@ -332,7 +332,7 @@ fn an_image() {
         ..fresh()
     };
     let with = |scan| Half::Image(image(2, "latest-dev"), scan);
-    let cases = [
+    let cases = vec![
         ("clean", clean_image(2), live(), "deploy", "scanned clean"),
         (
             "critical",

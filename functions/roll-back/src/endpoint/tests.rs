@@ -95,7 +95,7 @@ fn what_an_endpoint_says() {
         endpoint: Some(on(model, status)),
         ..facts
     };
-    let cases = [
+    let cases = vec![
         (
             "came back while deploying",
             200,

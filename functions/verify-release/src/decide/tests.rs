@@ -59,6 +59,8 @@ fn target(progress: Progress) -> Target {
         promoted_at: None,
         caused_at: at(999),
         cause: "test".into(),
+        build: None,
+        gone_from: None,
         judged_at: None,
     }
 }
@@ -68,6 +70,7 @@ fn deployed() -> Started {
         release: "release-a".into(),
         generation: 4,
         cause: "test".into(),
+        caused_at: Some(at(999)),
     })
 }
 
@@ -80,7 +83,7 @@ fn restored(attempt: u32) -> Started {
         cause: "alarm".into(),
         caused_at: at(999),
         differences: vec![],
-        quarantined: "image".into(),
+        quarantined: Some("image".into()),
     })
 }
 

@@ -1,0 +1,155 @@
+//! Events on the way back, and of what is quarantined.
+
+use domain::quarantine::{Difference, Part};
+use serde::{Deserialize, Serialize};
+
+/// See [`Announced::RollbackRequested`](super::Announced::RollbackRequested).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRequested {
+    /// The release to go away from; nothing happens when another one is live. Whatever is live if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Tells this request from others.
+    pub request: String,
+    /// Who asks.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// See [`Announced::RollbackStarted`](super::Announced::RollbackStarted).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackStarted {
+    /// The release that is gone back to.
+    pub release: String,
+    /// The release that went wrong.
+    pub from: String,
+    /// The generation of the Deployment that carries the good release.
+    pub generation: i64,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// What spoke: an alarm, a failed check, a person; in words.
+    pub cause: String,
+    /// When it spoke.
+    pub caused_at: jiff::Timestamp,
+    /// In what the releases differ.
+    pub differences: Vec<Difference>,
+    /// What is quarantined; `None` where nothing speaks against the release itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<String>,
+}
+
+/// See [`Announced::RollbackSucceeded`](super::Announced::RollbackSucceeded).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackSucceeded {
+    /// The release that serves again.
+    pub release: String,
+    /// The release that went wrong.
+    pub from: String,
+    /// From the cause to the verified service.
+    pub seconds: i64,
+    /// What was checked, with figures.
+    pub checks: Vec<String>,
+    /// What is quarantined; `None` where nothing speaks against the release itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<String>,
+    /// When the cause spoke.
+    pub caused_at: jiff::Timestamp,
+}
+
+/// See [`Announced::RollbackFailed`](super::Announced::RollbackFailed).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackFailed {
+    /// The release that should serve.
+    pub release: String,
+    /// The release that went wrong.
+    pub from: String,
+    /// Which try failed, from 1.
+    pub attempt: u32,
+    /// `rollout`, `endpoint`, `health`, `predict`, `golden-rows`, `cluster` or `write`.
+    pub stage: String,
+    /// Why, in words and numbers.
+    pub reason: String,
+    /// When the cause of the rollback spoke.
+    pub caused_at: jiff::Timestamp,
+}
+
+/// See [`Announced::RollbackGivenUp`](super::Announced::RollbackGivenUp).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackGivenUp {
+    /// The release that went wrong.
+    pub from: String,
+    /// What asked for the rollback, in words.
+    pub cause: String,
+    /// Why it can't be done.
+    pub reason: String,
+    /// What a person must do.
+    pub advice: String,
+    /// When what asked for it spoke: a second time with the same words is told again. Older events don't
+    /// say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caused_at: Option<jiff::Timestamp>,
+}
+
+/// A part that was found guilty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guilty {
+    /// Which part.
+    pub part: Part,
+    /// What names it: package ARN, image by digest or `configuration-…`.
+    pub identity: String,
+}
+
+/// See [`Announced::ReleaseDiagnosed`](super::Announced::ReleaseDiagnosed).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseDiagnosed {
+    /// The release that went wrong.
+    pub from: String,
+    /// The release that is gone back to, which it was compared with.
+    pub release: String,
+    /// When the cause of the rollback spoke.
+    pub caused_at: jiff::Timestamp,
+    /// What was found guilty and is quarantined; empty when it can't be told.
+    pub guilty: Vec<Guilty>,
+    /// Why, in words.
+    pub reason: String,
+    /// Each combination that was tried, with figures.
+    pub trials: Vec<String>,
+}
+
+/// See [`Announced::LiftRequested`](super::Announced::LiftRequested).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiftRequested {
+    /// What names the part: package ARN, image by digest, `configuration-…` or `release-…`.
+    pub identity: String,
+    /// Who answers for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// See [`Announced::QuarantineLifted`](super::Announced::QuarantineLifted).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineLifted {
+    /// What names the part.
+    pub identity: String,
+    /// Who answers for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: jiff::Timestamp,
+}
+
+/// See [`Announced::RequestRefused`](super::Announced::RequestRefused).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRefused {
+    /// What was asked for, in words: `rollback of release-…`, `lift of …`, `override of …`.
+    pub request: String,
+    /// Who asked.
+    pub by: String,
+    /// Why nothing was done.
+    pub reason: String,
+    /// When it was asked for.
+    pub asked_at: jiff::Timestamp,
+}
