@@ -100,6 +100,9 @@ pub struct Trigger {
     pub release: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// For a failed release: when the cause of its deployment happened. That names the deployment, however
+    /// often and late the failure is announced.
+    pub deployed_for: Option<Timestamp>,
     /// In words.
     pub words: String,
     /// Whether it is an alarm, or the endpoint's state: what counts within the guarded time only.
@@ -237,6 +240,7 @@ pub fn again(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Result<
     let trigger = Trigger {
         release: Some(failed.from.clone()),
         at: target.caused_at,
+        deployed_for: None,
         words: target.cause.clone(),
         is_alarm: false,
         is_evidence: true,
@@ -278,7 +282,7 @@ fn roll_back(
         cause: trigger.words.clone(),
         reason,
         advice: advice.to_owned(),
-        caused_at: trigger.at,
+        caused_at: trigger.deployed_for.unwrap_or(trigger.at),
     };
     let Some(bad) = &facts.bad else {
         return Ok(give_up(

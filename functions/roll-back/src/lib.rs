@@ -182,6 +182,7 @@ fn trigger(
             let trigger = Trigger {
                 release: alarm.release.clone(),
                 at: alarm.since.unwrap_or(at),
+                deployed_for: None,
                 words: format!("alarm {}: {}", alarm.name, alarm.reason),
                 is_alarm: true,
                 is_evidence: true,
@@ -198,6 +199,7 @@ fn trigger(
             let trigger = Trigger {
                 release: None,
                 at,
+                deployed_for: None,
                 words: format!("the endpoint {} is {}", changed.name, changed.status),
                 is_alarm: true,
                 is_evidence: true,
@@ -208,6 +210,7 @@ fn trigger(
             let trigger = Trigger {
                 release: Some(failed.release.clone()),
                 at,
+                deployed_for: Some(failed.caused_at),
                 words: format!("failed at {}: {}", failed.stage, failed.reason),
                 is_alarm: false,
                 is_evidence: failed.stage != CANARY_NO_DATA,
@@ -218,6 +221,7 @@ fn trigger(
             let trigger = Trigger {
                 release: request.release.clone(),
                 at,
+                deployed_for: None,
                 words: format!("{} asked: {}", request.by, request.reason),
                 is_alarm: false,
                 is_evidence: true,

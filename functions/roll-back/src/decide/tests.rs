@@ -73,6 +73,7 @@ fn alarm(release: Option<&Manifest>, second: i64) -> Trigger {
     Trigger {
         release: release.map(id),
         at: at(second),
+        deployed_for: None,
         words: "alarm RetailForecast-API-Error-Rate-retail-forecast-dev".into(),
         is_alarm: true,
         is_evidence: true,

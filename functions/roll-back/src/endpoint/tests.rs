@@ -57,6 +57,7 @@ fn changed(at: Timestamp) -> Trigger {
     Trigger {
         release: None,
         at,
+        deployed_for: None,
         words: "the endpoint retail-forecast-dev is InService".to_owned(),
         is_alarm: true,
         is_evidence: true,
