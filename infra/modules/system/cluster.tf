@@ -12,8 +12,13 @@ module "vpc" {
 }
 
 locals {
-  # Functions of the network are those that reach the cluster: the manifests bind their group to a role.
-  deployers = { for function, settings in local.functions : function => settings if settings.limits.vpc }
+  # Functions of the network are those that reach the cluster: the manifests bind their groups to roles. Who only
+  # looks there is in a group of its own.
+  readers = ["judge-canary"]
+  cluster_groups = {
+    for function, settings in local.functions :
+    function => contains(local.readers, function) ? local.names.readers_group : local.names.deployers_group if settings.limits.vpc
+  }
 
   pipeline_roles = merge(
     { for name, arn in module.github_oidc.role_arns : "github" => arn },
@@ -40,8 +45,8 @@ module "eks" {
 
   access_entries = merge(
     { for arn in var.cluster_admin_arns : arn => { principal_arn = arn, policy = "AmazonEKSClusterAdminPolicy" } },
-    { for function in keys(local.deployers) : function => { principal_arn = module.functions[function].role_arn, groups = [local.names.deployers_group] } },
-    # Pipelines apply the manifests: the namespace's own Role and binding among them.
+    { for function, group in local.cluster_groups : function => { principal_arn = module.functions[function].role_arn, groups = [group] } },
+    # Pipelines apply the manifests, but for the Namespace and the Roles: those are an administrator's.
     { for name, arn in local.pipeline_roles : name => { principal_arn = arn, policy = "AmazonEKSAdminPolicy", namespaces = [local.names.namespace] } },
   )
 }

@@ -18,6 +18,8 @@ use crate::{
 const ENDPOINT_METRICS: Duration = Duration::from_secs(5);
 /// Group of the functions' roles inside the cluster, as their access entries say.
 const DEPLOYERS: &str = "retail-forecast-deployers";
+/// Who only looks at the cluster.
+const READERS: &str = "retail-forecast-readers";
 /// First wait before a crashed container starts again: 10 s on a real node, for which nobody waits.
 const RESTART_BACK_OFF: Duration = Duration::from_secs(1);
 /// How long pods are given to end when the cloud stops.
@@ -264,9 +266,14 @@ fn access_entries(plans: &[FunctionPlan]) -> BTreeMap<String, AccessEntry> {
             })
         })
         .map(|plan| {
+            let group = if plan.key == "judge-canary" {
+                READERS
+            } else {
+                DEPLOYERS
+            };
             let entry = AccessEntry {
                 username: None,
-                groups: vec![DEPLOYERS.to_owned()],
+                groups: vec![group.to_owned()],
             };
             (plan.role_arn.clone(), entry)
         })

@@ -118,8 +118,20 @@ run "alarms_invoke_the_function_that_rolls_back" {
 
 run "functions_of_the_network_reach_the_cluster" {
   assert {
-    condition     = join(",", keys(local.deployers)) == "deploy-release,judge-canary,roll-back,verify-release"
+    condition     = join(",", keys(local.cluster_groups)) == "deploy-release,judge-canary,roll-back,verify-release"
     error_message = "They are in the network, and the cluster knows their roles."
+  }
+
+  assert {
+    condition     = join(",", [for function, group in local.cluster_groups : function if group != "retail-forecast-deployers"]) == "judge-canary" && local.cluster_groups["judge-canary"] == "retail-forecast-readers"
+    error_message = "Who judges a canary changes nothing in the cluster."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in module.settings.functions : function.limits.vpc == strcontains(function.policy, "eks:DescribeCluster")
+    ])
+    error_message = "Who may find the cluster is in its network, and nobody else."
   }
 }
 
