@@ -15,13 +15,15 @@ pub struct Config {
     pub policy: Policy,
     /// SageMaker's execution role.
     pub role_arn: String,
+    /// KMS key of what the jobs write; the bucket's own when `None`.
+    pub key_arn: Option<String>,
     /// Instance type of the transforms.
     pub instance_type: String,
 }
 
 impl Config {
-    /// Reads `ENVIRONMENT`, `ARTIFACTS_BUCKET`, `EXECUTION_ROLE_ARN`, `TRANSFORM_INSTANCE_TYPE`,
-    /// `MIN_ROWS`, `MIN_ACCURACY` and `MAX_ACCURACY_DROP` (both from 0 to 1).
+    /// Reads `ENVIRONMENT`, `ARTIFACTS_BUCKET`, `EXECUTION_ROLE_ARN`, `DATA_KEY_ARN` (may be empty),
+    /// `TRANSFORM_INSTANCE_TYPE`, `MIN_ROWS`, `MIN_ACCURACY` and `MAX_ACCURACY_DROP` (both from 0 to 1).
     pub fn read(settings: &Settings) -> Result<Self> {
         let policy = Policy {
             min_rows: settings.parsed("MIN_ROWS")?,
@@ -44,6 +46,7 @@ impl Config {
             artifacts: Artifacts::new(settings.text("ARTIFACTS_BUCKET")?),
             policy,
             role_arn: settings.text("EXECUTION_ROLE_ARN")?,
+            key_arn: settings.optional("DATA_KEY_ARN"),
             instance_type: settings.text("TRANSFORM_INSTANCE_TYPE")?,
         })
     }

@@ -65,6 +65,7 @@ impl CheckPlan {
             role_arn: config.role_arn.clone(),
             input: artifacts.features(&self.dataset).to_string(),
             output: artifacts.predictions(&self.job).to_string(),
+            key_arn: config.key_arn.clone(),
             instance_type: config.instance_type.clone(),
             tags: BTreeMap::from([
                 ("Project".to_owned(), "RetailForecast".to_owned()),

@@ -33,6 +33,7 @@ fn config() -> Config {
             max_accuracy_drop: 0.05,
         },
         role_arn: "role".to_owned(),
+        key_arn: None,
         instance_type: "ml.m5.large".to_owned(),
     }
 }

@@ -53,6 +53,8 @@ pub struct Config {
     pub artifacts: Artifacts,
     /// SageMaker's execution role.
     pub role_arn: String,
+    /// KMS key of what the jobs write; the bucket's own when `None`.
+    pub key_arn: Option<String>,
     /// Instance type of the transforms.
     pub instance_type: String,
     /// Largest relative difference between a golden row and a combination's prediction.
@@ -64,8 +66,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `ENVIRONMENT`, `ARTIFACTS_BUCKET`, `EXECUTION_ROLE_ARN`, `TRANSFORM_INSTANCE_TYPE`,
-    /// `GOLDEN_TOLERANCE` (from 0), `LOOK_AGAIN_S` and `MAX_WAIT_S` (seconds).
+    /// Reads `ENVIRONMENT`, `ARTIFACTS_BUCKET`, `EXECUTION_ROLE_ARN`, `DATA_KEY_ARN` (may be empty),
+    /// `TRANSFORM_INSTANCE_TYPE`, `GOLDEN_TOLERANCE` (from 0), `LOOK_AGAIN_S` and `MAX_WAIT_S` (seconds).
     pub fn read(settings: &Settings) -> Result<Self> {
         let golden_tolerance: f64 = settings.parsed("GOLDEN_TOLERANCE")?;
         // `NaN` reads as a number, and every comparison with it fails.
@@ -78,6 +80,7 @@ impl Config {
             environment: settings.text("ENVIRONMENT")?,
             artifacts: Artifacts::new(settings.text("ARTIFACTS_BUCKET")?),
             role_arn: settings.text("EXECUTION_ROLE_ARN")?,
+            key_arn: settings.optional("DATA_KEY_ARN"),
             instance_type: settings.text("TRANSFORM_INSTANCE_TYPE")?,
             golden_tolerance,
             look_again: Duration::from_secs(settings.parsed("LOOK_AGAIN_S")?),
@@ -233,6 +236,7 @@ where
         role_arn: config.role_arn.clone(),
         input: input.to_string(),
         output: artifacts.predictions(&trial.job).to_string(),
+        key_arn: config.key_arn.clone(),
         instance_type: config.instance_type.clone(),
         tags: BTreeMap::from([
             ("Project".to_owned(), "RetailForecast".to_owned()),

@@ -22,6 +22,7 @@ fn config() -> Config {
         environment: "dev".to_owned(),
         artifacts: Artifacts::new(ARTIFACTS_BUCKET),
         role_arn: "role".to_owned(),
+        key_arn: None,
         instance_type: "ml.m5.large".to_owned(),
         golden_tolerance: 1e-6,
         look_again: Duration::from_secs(20),

@@ -200,6 +200,7 @@ pub fn transforms(plan: &Plan, config: &Config) -> Vec<TransformSpec> {
         role_arn: config.role_arn.clone(),
         input: artifacts.features(&plan.dataset).to_string(),
         output: artifacts.predictions(&contender.transform_job).to_string(),
+        key_arn: config.key_arn.clone(),
         instance_type: config.instance_type.clone(),
         tags: BTreeMap::from([
             ("Project".to_owned(), "RetailForecast".to_owned()),

@@ -39,6 +39,8 @@ pub struct Config {
     pub image_tag: String,
     /// SageMaker's execution role.
     pub role_arn: String,
+    /// KMS key of what the jobs write; the bucket's own when `None`.
+    pub key_arn: Option<String>,
     /// Instance type of the transforms.
     pub instance_type: String,
 }
@@ -52,6 +54,7 @@ impl Config {
             infer_repository: settings.text("INFER_REPOSITORY")?,
             image_tag: format!("latest-{environment}"),
             role_arn: settings.text("EXECUTION_ROLE_ARN")?,
+            key_arn: settings.optional("DATA_KEY_ARN"),
             instance_type: settings.text("TRANSFORM_INSTANCE_TYPE")?,
             environment,
         })
@@ -288,6 +291,7 @@ pub(crate) mod tests {
             infer_repository: "retail-forecast-infer".into(),
             image_tag: "latest-dev".into(),
             role_arn: "arn:aws:iam::1:role/sagemaker-exec-role".into(),
+            key_arn: Some("arn:aws:kms:r:1:key/data".into()),
             instance_type: "ml.m5.large".into(),
         }
     }

@@ -2,25 +2,23 @@
 //!
 //! The job's name is computed from the data and the parameters, so the same upload, delivered twice
 //! or uploaded twice, is one job. A request for retraining carries an id of its own and is another.
-//! What asks for a data set that nobody accepted starts nothing, and `TrainingFailed` says so.
+//! What can't be started is told by `TrainingFailed`: a data set that nobody accepted, a build id that
+//! trained other data, the data of a job that failed, what SageMaker refuses.
 
 pub mod decide;
 
 use std::collections::BTreeMap;
 
 use domain::{
-    Result, Step,
+    Class, Result, Step,
     layout::Artifacts,
     ports::{Bus, ObjectStore, Training},
     records,
     settings::Settings,
 };
-use events::{
-    Announced, Event, Received,
-    announced::{NOT_STARTED, TrainingFailed},
-};
+use events::{Announced, Event, Received};
 
-use crate::decide::{Decision, Facts, Request, decide};
+use crate::decide::{Decision, Facts, Request, decide, refused, start};
 
 /// The function's name.
 pub const NAME: &str = "start-training";
@@ -36,6 +34,8 @@ pub struct Config {
     pub train_image: String,
     /// SageMaker's execution role.
     pub role_arn: String,
+    /// KMS key of what the jobs write; the bucket's own when `None`.
+    pub key_arn: Option<String>,
     /// Hyperparameters, all as text, as SageMaker wants them.
     pub hyperparameters: BTreeMap<String, String>,
     /// Instance type.
@@ -54,6 +54,7 @@ impl Config {
             artifacts_bucket: settings.text("ARTIFACTS_BUCKET")?,
             train_image: settings.text("TRAIN_IMAGE")?,
             role_arn: settings.text("EXECUTION_ROLE_ARN")?,
+            key_arn: settings.optional("DATA_KEY_ARN"),
             hyperparameters: settings.json("HYPERPARAMETERS")?,
             instance_type: settings.text("TRAINING_INSTANCE_TYPE")?,
             volume_gb: settings.parsed("TRAINING_VOLUME_GB")?,
@@ -87,35 +88,43 @@ pub async fn handle(
         }
     };
     let artifacts = config.artifacts();
+    let decision = match attempt(config, store, training, &artifacts, &request).await {
+        // Nobody waits for what SageMaker refuses for good, so people are told.
+        Err(error) if error.class() == Class::Permanent => refused(&request, &error),
+        attempted => attempted?,
+    };
+    if let Some(failed) = decision.failure() {
+        records::keep_decision(store, &artifacts, NAME, &request.training_job, &decision).await?;
+        let failed = Announced::TrainingFailed(failed);
+        bus.announce(&failed.announcement()?).await?;
+    }
+    Ok(Step::Done(decision))
+}
+
+/// Everything but the telling.
+async fn attempt(
+    config: &Config,
+    store: &impl ObjectStore,
+    training: &impl Training,
+    artifacts: &Artifacts,
+    request: &Request,
+) -> Result<Decision> {
+    let begin = start(request, config);
+    let job = &request.training_job;
     let facts = Facts {
         accepted: store
             .get(&artifacts.dataset_manifest(&request.dataset))
             .await?
             .is_some(),
-        job: training.training(&request.training_job).await?,
+        job: training.training(job).await?,
+        begun: records::is_kept(store, artifacts, NAME, job, &begin).await?,
     };
-    let decision = decide(&request, &facts, config);
-    match &decision {
-        Decision::Start { spec, .. } => {
-            records::keep_decision(store, &artifacts, NAME, &spec.name, &decision).await?;
-            training.ensure_training(spec).await?;
-        }
-        Decision::UnknownDataset {
-            training_job,
-            reason,
-        } => {
-            records::keep_decision(store, &artifacts, NAME, training_job, &decision).await?;
-            let failed = Announced::TrainingFailed(TrainingFailed {
-                training_job: training_job.clone(),
-                failed_job: training_job.clone(),
-                status: NOT_STARTED.to_owned(),
-                reason: reason.clone(),
-            });
-            bus.announce(&failed.announcement()?).await?;
-        }
-        Decision::AlreadyStarted { .. } | Decision::NotForThisFunction { .. } => {}
+    let decision = decide(request, &facts, config);
+    if let Decision::Start { spec, .. } = &decision {
+        records::keep_decision(store, artifacts, NAME, job, &decision).await?;
+        training.ensure_training(spec).await?;
     }
-    Ok(Step::Done(decision))
+    Ok(decision)
 }
 
 #[cfg(test)]
@@ -128,6 +137,7 @@ pub(crate) mod tests {
             artifacts_bucket: "artifacts".into(),
             train_image: "train:latest-dev".into(),
             role_arn: "arn:aws:iam::1:role/sagemaker-exec-role".into(),
+            key_arn: Some("arn:aws:kms:r:1:key/data".into()),
             hyperparameters: BTreeMap::from([("n_estimators".into(), "200".into())]),
             instance_type: "ml.m5.large".into(),
             volume_gb: 30,

@@ -23,6 +23,8 @@ pub enum Decision {
         dataset: String,
         /// The training file.
         source: String,
+        /// The files with their versions: the same content uploaded again is another upload.
+        upload: String,
         /// Rows of all its files.
         rows: u64,
         /// First day.
@@ -123,6 +125,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         return Decision::Accept {
             dataset,
             source,
+            upload: facts.files.uploaded(facts.upload),
             rows: facts.training.accepted_rows
                 + facts.validation.map_or(0, |report| report.accepted_rows),
             from,

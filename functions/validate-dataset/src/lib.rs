@@ -224,6 +224,7 @@ async fn apply<S: ObjectStore, B: Bus, C>(
             Decision::Accept {
                 dataset,
                 source,
+                upload,
                 rows,
                 from,
                 to,
@@ -238,6 +239,7 @@ async fn apply<S: ObjectStore, B: Bus, C>(
             Announced::DatasetValidated(DatasetValidated {
                 dataset: dataset.clone(),
                 source: source.clone(),
+                upload: upload.clone(),
                 rows: *rows,
                 from: *from,
                 to: *to,

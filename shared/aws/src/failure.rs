@@ -8,12 +8,18 @@ use domain::{Class, Error};
 
 /// Codes of refusals that pass by themselves. Anything with `Throttl` in it and any 5xx or 429 joins
 /// them. Credentials that ran out are among them, because the next environment brings new ones.
-const PASSING: [&str; 14] = [
+const PASSING: [&str; 17] = [
     "BandwidthLimitExceeded",
     "ConcurrentModificationException",
+    // S3's 409 to a conditional write.
+    "ConditionalRequestConflict",
+    // SageMaker's, when two change a model package at once.
+    "ConflictException",
     "ExpiredToken",
     "ExpiredTokenException",
     "LimitExceededException",
+    // S3's 409 to a write beside another one.
+    "OperationAborted",
     "PriorRequestNotComplete",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
@@ -157,6 +163,8 @@ mod tests {
             (400, "ResourceLimitExceeded", Class::Transient),
             (400, "ExpiredTokenException", Class::Transient),
             (400, "KMSThrottlingException", Class::Transient),
+            (400, "ConflictException", Class::Transient),
+            (409, "OperationAborted", Class::Transient),
             (400, "ValidationException", Class::Permanent),
             (403, "AccessDenied", Class::Permanent),
             (403, "SignatureDoesNotMatch", Class::Permanent),

@@ -218,8 +218,9 @@ impl ObjectStore for S3 {
         };
         match request.send().await {
             Ok(_) => Ok(Swap::Done),
-            // 412: the condition doesn't hold. 409: another writer is at it right now.
-            Err(error) if matches!(status(&error), Some(412 | 409)) => Ok(Swap::Lost),
+            // The condition doesn't hold. 409 is another answer, and transient: somebody writes at this
+            // moment, and may yet fail, so there may be nothing to read.
+            Err(error) if status(&error) == Some(412) => Ok(Swap::Lost),
             // What should be unchanged was deleted.
             Err(error) if error.code() == Some("NoSuchKey") => Ok(Swap::Lost),
             Err(error) => Err(failed(
@@ -291,19 +292,24 @@ mod tests {
         let stub = Stub::raw(vec![
             (200, String::new()),
             (412, error("PreconditionFailed")),
-            (409, error("ConditionalRequestConflict")),
             (404, error("NoSuchKey")),
+            (409, error("ConditionalRequestConflict")),
+            (409, error("OperationAborted")),
             (403, error("AccessDenied")),
         ]);
         let s3 = S3::new(&stub.context());
         let unchanged = || Condition::Unchanged("\"tag\"".to_owned());
         let done = s3.swap(&at(), b"{}".to_vec(), Condition::Absent).await;
         assert_eq!(done.unwrap(), Swap::Done);
-        for _ in 0..3 {
+        for _ in 0..2 {
             let lost = s3.swap(&at(), b"{}".to_vec(), unchanged()).await;
             assert_eq!(lost.unwrap(), Swap::Lost);
         }
-        assert!(s3.swap(&at(), b"{}".to_vec(), unchanged()).await.is_err());
+        for expected in [Class::Transient, Class::Transient, Class::Permanent] {
+            let error = s3.swap(&at(), b"{}".to_vec(), unchanged()).await;
+            let error = error.unwrap_err();
+            assert_eq!(error.class(), expected, "{error}");
+        }
         let requests = stub.requests();
         assert_eq!(requests[0].headers["if-none-match"], "*");
         assert_eq!(requests[1].headers["if-match"], "\"tag\"");

@@ -15,6 +15,7 @@ pub mod records;
 pub mod release;
 pub mod rollout;
 pub mod settings;
+pub mod text;
 
 pub use error::{Class, Error, Result};
 pub use outcome::Step;

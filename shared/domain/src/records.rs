@@ -117,12 +117,35 @@ pub async fn keep_decision(
     subject: &str,
     decision: &impl Serialize,
 ) -> Result<()> {
-    let bytes = to_json(decision)?;
-    let digest = names::digest_bytes(&bytes);
-    let at = artifacts.decision(function, subject, names::short(&digest));
+    let (at, bytes) = decision_record(artifacts, function, subject, decision)?;
     // Lost means that it is there already: its name is its content.
     let (Swap::Done | Swap::Lost) = store.swap(&at, bytes, Condition::Absent).await?;
     Ok(())
+}
+
+/// Whether this very decision was kept before.
+pub async fn is_kept(
+    store: &impl ObjectStore,
+    artifacts: &Artifacts,
+    function: &str,
+    subject: &str,
+    decision: &impl Serialize,
+) -> Result<bool> {
+    let (at, _) = decision_record(artifacts, function, subject, decision)?;
+    Ok(store.get(&at).await?.is_some())
+}
+
+/// Where a decision is kept, and as what: its name is its content.
+fn decision_record(
+    artifacts: &Artifacts,
+    function: &str,
+    subject: &str,
+    decision: &impl Serialize,
+) -> Result<(Location, Vec<u8>)> {
+    let bytes = to_json(decision)?;
+    let digest = names::digest_bytes(&bytes);
+    let at = artifacts.decision(function, subject, names::short(&digest));
+    Ok((at, bytes))
 }
 
 /// The environment's pointer; an empty one before the first release. It is moved by [`swap`].

@@ -73,11 +73,17 @@ impl Announced {
     /// What the event is about: the same fact has the same subject.
     fn subject(&self) -> String {
         match self {
-            Self::DatasetValidated(event) => format!("{} {}", event.dataset, event.source),
+            Self::DatasetValidated(event) => {
+                format!("{} {} {}", event.dataset, event.source, event.upload)
+            }
             Self::DatasetRejected(event) => {
                 format!("{} {} {}", event.dataset, event.source, event.upload)
             }
             Self::RetrainRequested(event) => format!("{} {}", event.dataset, event.request),
+            // A job ends once; what isn't started may be asked for again.
+            Self::TrainingFailed(event) if event.status == NOT_STARTED => {
+                format!("{} {} {}", event.failed_job, event.status, event.reason)
+            }
             Self::TrainingFailed(event) => format!("{} {}", event.failed_job, event.status),
             Self::ModelJudged(event) => format!("{} {:?}", event.training_job, event.verdict),
             Self::OverrideRequested(event) => format!("{} {}", event.training_job, event.by),

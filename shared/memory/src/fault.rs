@@ -54,6 +54,8 @@ pub(crate) struct Faults {
     /// Why every call fails.
     dead: Option<String>,
     unreadable: Vec<String>,
+    /// Effects that are refused for good, and in which words.
+    refused: Vec<(String, String)>,
     interleavings: Vec<Interleaving>,
     effects: Vec<Effect>,
 }
@@ -112,6 +114,19 @@ impl World {
         self.state.borrow_mut().faults.unreadable.clear();
     }
 
+    /// Lets effects be refused for good whose `{method} {subject}` contains the pattern
+    /// (`ensure_training retail-…`), in these words, until [`World::let_effects_succeed`].
+    pub fn refuse_effects_of(&self, pattern: &str, words: &str) {
+        let mut state = self.state.borrow_mut();
+        let refused = &mut state.faults.refused;
+        refused.push((pattern.to_owned(), words.to_owned()));
+    }
+
+    /// Takes back every [`World::refuse_effects_of`].
+    pub fn let_effects_succeed(&self) {
+        self.state.borrow_mut().faults.refused.clear();
+    }
+
     /// Runs `act` once, just before the next effect whose `{method} {subject}` contains the pattern:
     /// what somebody else does between a function's read and its write.
     pub fn interleave(&self, pattern: &str, act: impl FnOnce(&World) + 'static) {
@@ -152,7 +167,12 @@ impl World {
         if crash == Some(When::Before) {
             return Err(state.faults.die("before", &call));
         }
-        let outcome = act(&mut state);
+        let mut refused = state.faults.refused.iter();
+        let refusal = refused.find(|(pattern, _)| call.contains(pattern));
+        let outcome = match refusal.map(|(_, words)| words.clone()) {
+            Some(words) => Err(Error::permanent(format!("{call}: {words}"))),
+            None => act(&mut state),
+        };
         if let Ok((_, ensured)) = &outcome {
             state.faults.effects.push(Effect {
                 name,

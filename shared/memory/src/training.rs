@@ -211,6 +211,7 @@ mod tests {
             }],
             output: "s3://a/models/".to_owned(),
             hyperparameters: BTreeMap::new(),
+            key_arn: None,
             instance_type: "ml.m5.large".to_owned(),
             volume_gb: 30,
             max_runtime_s: 3600,

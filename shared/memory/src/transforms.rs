@@ -190,6 +190,7 @@ mod tests {
             role_arn: "r".to_owned(),
             input: "s3://a/datasets/0a/features/rows.csv".to_owned(),
             output: "s3://a/predictions/c/".to_owned(),
+            key_arn: None,
             instance_type: "ml.m5.large".to_owned(),
             tags: BTreeMap::new(),
         }

@@ -69,6 +69,7 @@ pub(super) fn transform(side: &str) -> TransformSpec {
         role_arn: "role".to_owned(),
         input: artifacts.features(DATASET).to_string(),
         output: artifacts.predictions(&format!("{JOB}-{side}")).to_string(),
+        key_arn: None,
         instance_type: "ml.m5.large".to_owned(),
         tags: BTreeMap::new(),
     }

@@ -50,6 +50,7 @@ impl Training for SageMaker {
             .output_data_config(
                 OutputDataConfig::builder()
                     .s3_output_path(&spec.output)
+                    .set_kms_key_id(spec.key_arn.clone())
                     .build(),
             )
             .set_hyper_parameters(Some(spec.hyperparameters.clone().into_iter().collect()))
@@ -191,6 +192,7 @@ mod tests {
                 uri: "s3://artifacts/datasets/0a/train/".to_owned(),
             }],
             output: "s3://artifacts/models/".to_owned(),
+            key_arn: Some("arn:aws:kms:r:1:key/data".to_owned()),
             hyperparameters: BTreeMap::from([("max_depth".to_owned(), "10".to_owned())]),
             instance_type: "ml.m5.large".to_owned(),
             volume_gb: 30,
@@ -241,6 +243,10 @@ mod tests {
                     "S3Uri": "s3://artifacts/datasets/0a/train/"
                 }}
             })
+        );
+        assert_eq!(
+            sent["OutputDataConfig"],
+            json!({"S3OutputPath": "s3://artifacts/models/", "KmsKeyId": "arn:aws:kms:r:1:key/data"})
         );
         assert_eq!(sent["ResourceConfig"]["InstanceCount"], 1);
         assert_eq!(sent["StoppingCondition"]["MaxRuntimeInSeconds"], 3600);

@@ -52,6 +52,7 @@ impl Transforms for SageMaker {
             .transform_output(
                 TransformOutput::builder()
                     .s3_output_path(&spec.output)
+                    .set_kms_key_id(spec.key_arn.clone())
                     .accept(CSV)
                     .assemble_with(AssemblyType::Line)
                     .build(),
@@ -158,6 +159,7 @@ mod tests {
             role_arn: "arn:aws:iam::1:role/sagemaker-exec-role".to_owned(),
             input: "s3://artifacts/datasets/0a/features/rows.csv".to_owned(),
             output: "s3://artifacts/predictions/x/".to_owned(),
+            key_arn: Some("arn:aws:kms:r:1:key/data".to_owned()),
             instance_type: "ml.m5.large".to_owned(),
             tags: BTreeMap::new(),
         }
@@ -206,6 +208,10 @@ mod tests {
         assert_eq!(sent["TransformInput"]["SplitType"], "Line");
         assert_eq!(sent["TransformInput"]["ContentType"], "text/csv");
         assert_eq!(sent["TransformOutput"]["AssembleWith"], "Line");
+        assert_eq!(
+            sent["TransformOutput"]["KmsKeyId"],
+            "arn:aws:kms:r:1:key/data"
+        );
         assert_eq!(sent["TransformOutput"]["Accept"], "text/csv");
     }
 

@@ -13,6 +13,10 @@ pub struct DatasetValidated {
     pub dataset: String,
     /// The uploaded object.
     pub source: String,
+    /// Its files with their versions, or when they were written: the same content uploaded again is
+    /// accepted again.
+    #[serde(default)]
+    pub upload: String,
     /// Accepted rows.
     pub rows: u64,
     /// First day.
@@ -57,6 +61,10 @@ pub struct RetrainRequested {
 
 /// [`TrainingFailed::status`] of a training that was asked for and couldn't begin.
 pub const NOT_STARTED: &str = "NotStarted";
+/// [`TrainingFailed::status`] of a training whose model can't be judged by what was predicted.
+pub const NOT_JUDGED: &str = "NotJudged";
+/// [`TrainingFailed::status`] of a training whose model passed, and can't be registered.
+pub const NOT_REGISTERED: &str = "NotRegistered";
 
 /// See [`Announced::TrainingFailed`](super::Announced::TrainingFailed).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +73,9 @@ pub struct TrainingFailed {
     pub training_job: String,
     /// The job that failed: the training job itself, or a transform job of its evaluation.
     pub failed_job: String,
-    /// `Failed`, `Stopped` or [`NOT_STARTED`].
+    /// `Failed`, `Stopped`, [`NOT_STARTED`], [`NOT_JUDGED`] or [`NOT_REGISTERED`].
     pub status: String,
-    /// The reason that SageMaker gives, or why there was nothing to start.
+    /// The reason that SageMaker gives, or what kept the model back.
     pub reason: String,
 }
 

@@ -1,0 +1,149 @@
+//! What can't go on, half way through the chain: people are told why, once for each fact, and nothing is
+//! left as a dead letter only.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
+use memory::{CrashPoint, Outcome, When};
+use serde_json::{Value, json};
+use stories::{
+    Pipeline,
+    scene::{self, push_image},
+};
+
+const REFUSAL: &str = "ValidationException: Could not assume role sagemaker-exec-role";
+
+fn told(pipeline: &Pipeline, word: &str) -> Vec<String> {
+    let notices = pipeline.world.notices().into_iter();
+    notices
+        .filter(|notice| notice.subject.contains(word))
+        .map(|notice| notice.body)
+        .collect()
+}
+
+fn failures(pipeline: &Pipeline) -> Vec<String> {
+    told(pipeline, "Training failed")
+}
+
+fn deliver(pipeline: &mut Pipeline, event: &Value) {
+    pipeline.deliver(event);
+    pipeline.settle();
+    let dead = &pipeline.dead_letters;
+    assert!(dead.is_empty(), "{dead:?}");
+}
+
+fn ready() -> Pipeline {
+    let mut pipeline = scene::stage();
+    push_image(&mut pipeline);
+    pipeline
+}
+
+fn contains_all(body: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(body.contains(part), "`{part}` in: {body}");
+    }
+}
+
+/// The story, stopped before and after each of its effects: people are told as often, in the same words.
+fn the_same_is_told_wherever_it_stops(story: impl Fn(&mut Pipeline), word: &str) {
+    let mut undisturbed = ready();
+    let before = undisturbed.world.effects().len();
+    story(&mut undisturbed);
+    let effects = undisturbed.world.effects().len() - before;
+    let expected = told(&undisturbed, word);
+    assert!(!expected.is_empty());
+    for effect in 1..=effects {
+        for when in [When::Before, When::After] {
+            let mut pipeline = ready();
+            pipeline.crash_at([CrashPoint { effect, when }]);
+            story(&mut pipeline);
+            let seen = told(&pipeline, word);
+            // Who dies after publishing publishes again: a message twice is better than none.
+            let mut once = seen.clone();
+            once.dedup();
+            assert_eq!(once, expected, "stopped {when:?} effect {effect}: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_training_that_sagemaker_refuses_is_told_for_each_upload() {
+    let mut pipeline = ready();
+    pipeline.world.refuse_effects_of("ensure_training", REFUSAL);
+    let first = scene::upload(&pipeline, 500);
+    deliver(&mut pipeline, &first);
+    deliver(&mut pipeline, &first);
+    let bodies = failures(&pipeline);
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    contains_all(&bodies[0], &["was not started", REFUSAL, "was accepted"]);
+    let second = scene::upload(&pipeline, 500);
+    deliver(&mut pipeline, &second);
+    assert_eq!(failures(&pipeline).len(), 2);
+
+    pipeline.world.let_effects_succeed();
+    let third = scene::upload(&pipeline, 500);
+    deliver(&mut pipeline, &third);
+    assert_eq!(failures(&pipeline).len(), 2);
+    assert_eq!(pipeline.world.packages().len(), 1);
+}
+
+#[test]
+fn a_refused_training_is_told_over_a_crash() {
+    let story = |pipeline: &mut Pipeline| {
+        pipeline.world.refuse_effects_of("ensure_training", REFUSAL);
+        let event = scene::upload(pipeline, 500);
+        deliver(pipeline, &event);
+    };
+    the_same_is_told_wherever_it_stops(story, "Training failed");
+}
+
+#[test]
+fn the_data_of_a_failed_job_uploaded_again_is_told_again() {
+    let mut pipeline = ready();
+    let fails = Outcome::Fails("AlgorithmError: out of memory".to_owned());
+    pipeline.world.script(|job| job.contains("-build-"), fails);
+    let first = scene::upload(&pipeline, 500);
+    deliver(&mut pipeline, &first);
+    deliver(&mut pipeline, &first);
+    assert_eq!(failures(&pipeline).len(), 1, "what began it is no news");
+    let again = scene::upload(&pipeline, 500);
+    deliver(&mut pipeline, &again);
+    let bodies = failures(&pipeline);
+    assert_eq!(bodies.len(), 2, "{bodies:?}");
+    contains_all(
+        &bodies[1],
+        &["was not started", "out of memory", "Ask for a retraining"],
+    );
+}
+
+#[test]
+fn a_build_that_runs_again_with_other_data_is_told_and_trains_nothing() {
+    let mut pipeline = ready();
+    scene::train_on(&mut pipeline, 500);
+    let newest = |pipeline: &Pipeline| {
+        let at = domain::layout::Artifacts::new(memory::ARTIFACTS_BUCKET).newest_dataset();
+        pipeline.world.read_json(&at).unwrap()["dataset"].clone()
+    };
+    let ask = |pipeline: &mut Pipeline| {
+        let detail = json!({"dataset": newest(pipeline), "request": "run 17", "build_id": "build-17-0a1b2c3",
+            "requested_by": "Ann O'Neil, ops", "reason": "a pipeline", "id": "00000000000c"});
+        let world = &pipeline.world;
+        let event = world.envelope("retail-forecast", "RetrainRequested", &[], &detail);
+        deliver(pipeline, &event);
+    };
+    ask(&mut pipeline);
+    ask(&mut pipeline);
+    assert_eq!(failures(&pipeline), Vec::<String>::new());
+    scene::train_on(&mut pipeline, 530);
+    ask(&mut pipeline);
+    let bodies = failures(&pipeline);
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    contains_all(
+        &bodies[0],
+        &["has other data", "build id", "Ann O'Neil, ops"],
+    );
+}
