@@ -63,6 +63,10 @@ pipeline-check: $(CI_TOOLS)/.installed ## Workflows, Jenkinsfile, shell steps, D
 pipeline-test: ## The pipelines' own scripts, against a cloud that is a folder
 	PYTHONPATH=ci python3 -m unittest discover --start-directory ci/tests
 
+.PHONY: pipeline-targets
+pipeline-targets: prerequisites $(CI_TOOLS)/.installed ## The pipelines' other steps, with stand-ins for registry, scanner, cluster and compiler
+	ci/tests/targets.sh
+
 .PHONY: pipeline-story
 pipeline-story: build $(VENV)/.installed $(CI_TOOLS)/.installed ## The pipelines' steps against the local cloud: deploy, train, load, roll back
 	PATH="$(CI_BIN):$$PATH" ci/tests/story.sh $(TARGET)
@@ -89,7 +93,7 @@ image-try: ## Run both images as SageMaker and a pod do: train, then serve what 
 
 .PHONY: image-scan
 image-scan: ## Scan one image with Trivy; HIGH and CRITICAL stop it (IMAGE=train|infer)
-	python3 ci/scan.py target/images/$(IMAGE).tar
+	python3 ci/scan.py $(or $(OUT),target/images)/$(IMAGE).tar
 
 .PHONY: image-push
 image-push: ## Push one scanned image as {build-id} and latest-{environment} (IMAGE, ENV, BUILD_ID)

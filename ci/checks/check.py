@@ -23,7 +23,7 @@ TOOLS = HOME / "target/ci/tools"
 OVERLAYS = ("dev", "staging", "prod")
 # A version of Kubernetes in EKS's standard support.
 KUBERNETES = "1.35"
-STAGES = {"Plan", "Lint", "Test", "Infrastructure", "Pipelines", "Images", "Scan", "Manifests", "Push train", "Deploy", "Load test", "Train"}
+STAGES = {"Plan", "Lint", "Test", "Infrastructure", "Pipelines", "Images", "Scan", "Release", "Manifests", "Push train", "Deploy", "Load test", "Train"}
 PARAMETERS = {"DEPLOY_ENVIRONMENT", "RETRAIN_MODEL", "SKIP_TESTS"}
 
 
@@ -157,6 +157,20 @@ def check_targets(root):
     return faults
 
 
+def check_tried(root):
+    """Every target that a pipeline runs is run by the tests, too."""
+    known = targets(root)
+
+    def made(text):
+        """The targets of each `make …` in a text."""
+        return {word for line in re.findall(r"\bmake((?: [\w=-]+)+)", text) for word in line.split()} & known
+
+    tried = made("".join((root / path).read_text() for path in (".ci/run", "ci/tests/story.sh", "ci/tests/targets.sh")))
+    called = [*steps(root), *((path.name, f"make {job['with']['targets']}") for path in workflows(root)
+                              for job in yaml.safe_load(path.read_text())["jobs"].values() if "targets" in (job.get("with") or {}))]
+    return [f"{where}: no test runs make {target}" for where, text in called for target in sorted(made(text or "") - tried)]
+
+
 def check_dockerfiles(root):
     """Dockerfiles, by hadolint; nothing in them runs as root."""
     faults = run("hadolint", *sorted((root / "images").glob("*/Dockerfile")))
@@ -165,6 +179,9 @@ def check_dockerfiles(root):
         user = re.findall(r"^ARG IMAGE_USER=(.*)$", text, re.MULTILINE)
         if user != ["65532:65532"] or not re.search(r"^USER \$\{IMAGE_USER\}$", text, re.MULTILINE):
             faults.append(f"{path}: the user isn't 65532:65532")
+        # Without it the image of an unchanged commit is the one that ECR has: no scan, no event, no deployment.
+        if 'org.opencontainers.image.version="${BUILD_ID}"' not in text:
+            faults.append(f"{path}: the build id isn't a label, so a second build has the digest of the first")
     return faults
 
 

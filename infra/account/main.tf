@@ -1,5 +1,5 @@
-# What an account has once, however many environments it holds: repositories of images, the trail, and the
-# identity provider for GitHub.
+# What an account has once, however many environments it holds: repositories of images, the trail, the
+# logs of SageMaker's jobs, and the identity provider for GitHub.
 locals {
   tags = merge(var.tags, { Project = "RetailForecast", ManagedBy = "Terraform" })
 }
@@ -8,7 +8,19 @@ module "kms" {
   source = "../modules/kms"
 
   name = "retail-mlops"
-  keys = ["cloudtrail", "ecr"]
+  keys = ["cloudtrail", "ecr", "logs"]
+  tags = local.tags
+}
+
+# Where SageMaker writes the logs of all jobs of the account. It makes a group of its own where there is none, and
+# that one keeps its lines for ever.
+resource "aws_cloudwatch_log_group" "jobs" {
+  for_each = toset(["TrainingJobs", "TransformJobs"])
+
+  name              = "/aws/sagemaker/${each.key}"
+  retention_in_days = var.job_log_retention_days
+  kms_key_id        = module.kms.key_arns.logs
+
   tags = local.tags
 }
 

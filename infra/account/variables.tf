@@ -32,6 +32,17 @@ variable "cloudtrail_insights" {
   default     = false
 }
 
+variable "job_log_retention_days" {
+  description = "How long the logs of SageMaker's jobs are kept."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.job_log_retention_days)
+    error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days."
+  }
+}
+
 variable "tags" {
   description = "Tags besides the project's own."
   type        = map(string)

@@ -17,6 +17,11 @@ run "repositories_and_trail" {
   }
 
   assert {
+    condition     = sort([for group in aws_cloudwatch_log_group.jobs : group.name]) == tolist(["/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs"]) && alltrue([for group in aws_cloudwatch_log_group.jobs : group.retention_in_days == 365 && group.kms_key_id == module.kms.key_arns.logs])
+    error_message = "The logs of jobs are kept for a year, encrypted by our key."
+  }
+
+  assert {
     condition     = output.github_provider_arn == null
     error_message = "No provider that nobody asked for."
   }
@@ -31,6 +36,16 @@ run "with_github" {
     condition     = output.github_provider_arn == "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
     error_message = "GitHub's provider."
   }
+}
+
+run "a_retention_that_cloudwatch_has_not_is_refused" {
+  command = plan
+
+  variables {
+    job_log_retention_days = 100
+  }
+
+  expect_failures = [var.job_log_retention_days]
 }
 
 run "what_is_no_account_is_refused" {

@@ -31,5 +31,6 @@ module "system" {
   frozen                = var.frozen
   function_variables    = var.function_variables
   reserve_concurrency   = var.reserve_concurrency
+  replication           = var.replication
   tags                  = var.tags
 }

@@ -12,6 +12,11 @@ variable "region" {
   description = "AWS region."
   type        = string
   default     = "ap-southeast-1"
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "A region looks like ap-southeast-1."
+  }
 }
 
 variable "shared_account" {
@@ -23,30 +28,55 @@ variable "shared_account" {
 variable "cluster_admin_arns" {
   description = "Roles and users that administer the cluster."
   type        = set(string)
+
+  validation {
+    condition     = length(var.cluster_admin_arns) > 0 && alltrue([for arn in var.cluster_admin_arns : can(regex("^arn:aws:iam::[0-9]{12}:(role|user)/", arn))])
+    error_message = "The cluster needs an administrator: ARNs of roles or users."
+  }
 }
 
 variable "cluster_access_cidrs" {
   description = "Addresses that may reach the cluster's endpoint from outside the network; nobody when empty."
   type        = set(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for cidr in var.cluster_access_cidrs : can(cidrnetmask(cidr)) && !endswith(cidr, "/0")])
+    error_message = "Each is an IPv4 range, and not the whole Internet."
+  }
 }
 
 variable "alert_email_addresses" {
   description = "Who gets mail."
   type        = set(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for address in var.alert_email_addresses : can(regex("^[^@ ]+@[^@ ]+\\.[^@ ]+$", address))])
+    error_message = "Each is an address of mail."
+  }
 }
 
 variable "alert_slack" {
   description = "Slack channel that gets the messages."
   type        = object({ team_id = string, channel_id = string })
   default     = null
+
+  validation {
+    condition     = var.alert_slack == null || try(can(regex("^[0-9A-Z]{1,255}$", var.alert_slack.team_id)) && can(regex("^[A-Za-z0-9]{1,256}$", var.alert_slack.channel_id)), false)
+    error_message = "Slack's ids look like T0123456789 and C0123456789."
+  }
 }
 
 variable "github_repository" {
   description = "Repository whose workflows deploy: `owner/name`. No role for GitHub when null."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
+    error_message = "A repository is owner/name."
+  }
 }
 
 variable "jenkins" {
@@ -69,18 +99,33 @@ variable "architecture" {
   description = "What the packages were built for: `arm64` or `x86_64`."
   type        = string
   default     = "arm64"
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "The architecture is arm64 or x86_64."
+  }
 }
 
 variable "service_url" {
   description = "Where the API answers inside the network, if not where external-dns writes it."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.service_url == null || can(regex("^https?://[^/ ]+", var.service_url))
+    error_message = "The service's address is http(s)://host[:port][/path]."
+  }
 }
 
 variable "frozen" {
   description = "Why nothing may be deployed now; empty when deployments are allowed."
   type        = string
   default     = ""
+
+  validation {
+    condition     = !can(regex("[\"\\\\\n]", var.frozen))
+    error_message = "The reason is one line without quotes and backslashes: it is put into JSON."
+  }
 }
 
 variable "function_variables" {
@@ -93,6 +138,21 @@ variable "reserve_concurrency" {
   description = "Whether the account's concurrency is reserved for the functions; needs a quota of 100 and theirs."
   type        = bool
   default     = true
+}
+
+variable "replication" {
+  description = "Copies data and artifacts to buckets in another region: their ARNs and their key's. No copies when null."
+  type        = object({ data_bucket_arn = string, artifacts_bucket_arn = string, kms_key_arn = string })
+  default     = null
+
+  validation {
+    condition = var.replication == null || alltrue([
+      can(regex("^arn:aws:s3:::", var.replication.data_bucket_arn)),
+      can(regex("^arn:aws:s3:::", var.replication.artifacts_bucket_arn)),
+      can(regex("^arn:aws:kms:", var.replication.kms_key_arn)),
+    ])
+    error_message = "Replication takes two bucket ARNs and a key's ARN."
+  }
 }
 
 variable "tags" {

@@ -1,4 +1,5 @@
-# The bucket and its region are the account's: `make init` gives them by -backend-config.
+# The bucket, its region and its key are the account's: `make init` gives them by -backend-config. Without the key
+# Terraform would ask S3 for its own, whatever the bucket's default is.
 terraform {
   backend "s3" {
     key          = "prod/terraform.tfstate"

@@ -15,9 +15,9 @@ variable "kms_key_arn" {
 }
 
 variable "builds_kept" {
-  description = "How many images with a build's tag are kept. What an environment runs (`latest-*`) doesn't count and stays."
+  description = "How many images with a build's tag are kept. What an environment was given last (`latest-*`) doesn't count and stays; what a rollback may go back to has a build's tag only, so this is more than the builds between two good releases. A build adds its layer, at most 15 MB."
   type        = number
-  default     = 100
+  default     = 500
 
   validation {
     condition     = var.builds_kept >= 10

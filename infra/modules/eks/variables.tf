@@ -101,6 +101,11 @@ variable "secrets_key_arn" {
   type        = string
 }
 
+variable "disk_key_arn" {
+  description = "Key that encrypts the nodes' disks; the group that scales them has to be allowed to use it."
+  type        = string
+}
+
 variable "log_key_arn" {
   description = "Key of the control plane's logs."
   type        = string

@@ -1,5 +1,6 @@
 data "aws_ssm_parameter" "image" {
-  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+  # Ubuntu has buildah, skopeo and rustup, which Amazon Linux hasn't, and Amazon's agent for sessions.
+  name = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
 }
 
 resource "aws_iam_role" "this" {
@@ -65,12 +66,14 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "http" {
+  for_each = { api = var.network_cidr, packages = "0.0.0.0/0" }
+
   security_group_id = aws_security_group.this.id
-  description       = "The forecasting API inside the network"
+  description       = each.key == "api" ? "The forecasting API inside the network" : "The distribution's signed packages: its mirrors have no HTTPS"
   ip_protocol       = "tcp"
   from_port         = 80
   to_port           = 80
-  cidr_ipv4         = var.network_cidr
+  cidr_ipv4         = each.value
 }
 
 resource "aws_instance" "this" {
@@ -95,6 +98,7 @@ resource "aws_instance" "this" {
     volume_type = "gp3"
     volume_size = var.disk_gb
     encrypted   = true
+    kms_key_id  = var.disk_key_arn
   }
 
   tags = merge(var.tags, { Name = var.name })

@@ -63,14 +63,19 @@ variable "allowed_cidrs" {
 }
 
 variable "disk_gb" {
-  description = "Size of the disk."
+  description = "Size of the disk: three compilations of the workspace, images, and 8 GB of swap."
   type        = number
-  default     = 50
+  default     = 100
 
   validation {
-    condition     = var.disk_gb >= 30
-    error_message = "Images and caches need 30 GB at least."
+    condition     = var.disk_gb >= 50
+    error_message = "Compilations, images and swap need 50 GB at least."
   }
+}
+
+variable "disk_key_arn" {
+  description = "Key of the disk."
+  type        = string
 }
 
 variable "tags" {

@@ -8,6 +8,7 @@ locals {
   buses   = var.event_bus_arn == null ? [] : [var.event_bus_arn]
 
   descriptions = {
+    disks      = "Disks of nodes and servers"
     eks        = "Secrets of the cluster"
     s3         = "Data, models and records"
     logs       = "CloudWatch logs"
@@ -28,6 +29,16 @@ locals {
 
   # What AWS's services do with a key in their own name, not in a role's.
   service_statements = {
+    # As AWS's own key for disks has it: who may make an instance here may use the key through EC2, the group that
+    # scales the nodes included, whose role isn't there before the first one.
+    disks = [{
+      Sid       = "DisksOfTheAccount"
+      Effect    = "Allow"
+      Principal = { AWS = "*" }
+      Action    = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+      Resource  = "*"
+      Condition = { StringEquals = { "kms:CallerAccount" = local.account, "kms:ViaService" = "ec2.${local.region}.amazonaws.com" } }
+    }]
     eks = []
     s3  = []
     ecr = []

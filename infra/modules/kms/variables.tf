@@ -9,13 +9,13 @@ variable "name" {
 }
 
 variable "keys" {
-  description = "Which keys to make: `eks` (the cluster's secrets), `s3` (buckets), `logs` (CloudWatch logs), `messages` (queues, topic, bus, functions' variables), `ecr` (images), `cloudtrail` (the trail)."
+  description = "Which keys to make: `disks` (disks of nodes and servers), `eks` (the cluster's secrets), `s3` (buckets), `logs` (CloudWatch logs), `messages` (queues, topic, bus, functions' variables), `ecr` (images), `cloudtrail` (the trail)."
   type        = set(string)
-  default     = ["eks", "s3", "logs", "messages"]
+  default     = ["disks", "eks", "s3", "logs", "messages"]
 
   validation {
-    condition     = length(setsubtract(var.keys, ["eks", "s3", "logs", "messages", "ecr", "cloudtrail"])) == 0
-    error_message = "Known keys are eks, s3, logs, messages, ecr and cloudtrail."
+    condition     = length(setsubtract(var.keys, ["disks", "eks", "s3", "logs", "messages", "ecr", "cloudtrail"])) == 0
+    error_message = "Known keys are disks, eks, s3, logs, messages, ecr and cloudtrail."
   }
 }
 

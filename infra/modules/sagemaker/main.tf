@@ -26,6 +26,15 @@ resource "aws_iam_role" "this" {
   tags = var.tags
 }
 
+# SageMaker makes a group of its own where there is none, and that one keeps its lines for ever.
+resource "aws_cloudwatch_log_group" "endpoint" {
+  name              = "/aws/sagemaker/Endpoints/${var.endpoint_name}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.log_key_arn
+
+  tags = var.tags
+}
+
 # What jobs and endpoints call: the file that the local cloud holds them to, as well.
 resource "aws_iam_role_policy" "this" {
   name   = "jobs"

@@ -19,8 +19,33 @@ variable "policy" {
   }
 }
 
+variable "endpoint_name" {
+  description = "Endpoint whose log group is made."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", var.endpoint_name))
+    error_message = "An endpoint's name has up to 63 letters, digits and inner hyphens."
+  }
+}
+
+variable "log_retention_days" {
+  description = "How long the endpoint's logs are kept."
+  type        = number
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days."
+  }
+}
+
+variable "log_key_arn" {
+  description = "Key of the endpoint's logs."
+  type        = string
+}
+
 variable "tags" {
-  description = "Tags of the role."
+  description = "Tags of role and log group."
   type        = map(string)
   default     = {}
 }

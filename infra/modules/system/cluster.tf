@@ -39,6 +39,7 @@ module "eks" {
   )
   node_groups        = var.node_groups
   secrets_key_arn    = module.kms.key_arns.eks
+  disk_key_arn       = module.kms.key_arns.disks
   log_key_arn        = module.kms.key_arns.logs
   log_retention_days = var.log_retention_days
   tags               = local.tags

@@ -54,9 +54,12 @@ module "s3" {
 module "sagemaker" {
   source = "../sagemaker"
 
-  role_name = local.names.sagemaker_role
-  policy    = module.settings.roles.sagemaker
-  tags      = local.tags
+  role_name          = local.names.sagemaker_role
+  policy             = module.settings.roles.sagemaker
+  endpoint_name      = local.names.endpoint_name
+  log_retention_days = var.log_retention_days
+  log_key_arn        = module.kms.key_arns.logs
+  tags               = local.tags
 }
 
 module "alerts" {

@@ -29,5 +29,6 @@ module "jenkins" {
   vpc_id        = module.vpc.vpc_id
   subnet_id     = module.vpc.private_subnet_ids[0]
   network_cidr  = var.cidr
+  disk_key_arn  = module.kms.key_arns.disks
   tags          = local.tags
 }

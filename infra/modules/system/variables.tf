@@ -146,7 +146,7 @@ variable "jenkins" {
   type = object({
     instance_type = optional(string, "t3.medium")
     allowed_cidrs = optional(set(string), [])
-    disk_gb       = optional(number, 50)
+    disk_gb       = optional(number, 100)
   })
   default = null
 }

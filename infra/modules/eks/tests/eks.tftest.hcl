@@ -6,6 +6,7 @@ variables {
   name            = "retail-mlops-dev"
   subnet_ids      = ["subnet-a", "subnet-b", "subnet-c"]
   secrets_key_arn = "arn:aws:kms:ap-southeast-1:123456789012:key/eks"
+  disk_key_arn    = "arn:aws:kms:ap-southeast-1:123456789012:key/disks"
   log_key_arn     = "arn:aws:kms:ap-southeast-1:123456789012:key/logs"
   access_entries = {
     admin          = { principal_arn = "arn:aws:iam::123456789012:role/admin", policy = "AmazonEKSClusterAdminPolicy" }
@@ -33,6 +34,11 @@ run "private_encrypted_and_logged" {
   assert {
     condition     = aws_eks_cluster.this.encryption_config[0].provider[0].key_arn == var.secrets_key_arn
     error_message = "Secrets are encrypted."
+  }
+
+  assert {
+    condition     = alltrue([for template in aws_launch_template.this : template.block_device_mappings[0].ebs[0].kms_key_id == var.disk_key_arn])
+    error_message = "Disks are, by their own key."
   }
 
   assert {

@@ -7,6 +7,7 @@ variables {
   vpc_id       = "vpc-1"
   subnet_id    = "subnet-a"
   network_cidr = "10.0.0.0/16"
+  disk_key_arn = "arn:aws:kms:ap-southeast-1:123456789012:key/disks"
 }
 
 run "closed" {
@@ -21,7 +22,7 @@ run "closed" {
   }
 
   assert {
-    condition     = !aws_instance.this.associate_public_ip_address && aws_instance.this.root_block_device[0].encrypted
+    condition     = !aws_instance.this.associate_public_ip_address && aws_instance.this.root_block_device[0].kms_key_id == var.disk_key_arn
     error_message = "No public address, an encrypted disk."
   }
 
@@ -31,8 +32,13 @@ run "closed" {
   }
 
   assert {
-    condition     = alltrue([for program in ["docker", "java-21", "jenkins", "kubectl", "awscli"] : strcontains(aws_instance.this.user_data, program)])
-    error_message = "What the server needs is installed."
+    condition = alltrue([
+      for program in [
+        "docker.io", "openjdk-21", "jenkins", "kubectl", "aws-cli", "buildah", "gcc", "git", "make", "nodejs", "npm",
+        "python3-venv", "rustup", "skopeo", "trivy", "swapon",
+      ] : strcontains(aws_instance.this.user_data, program)
+    ])
+    error_message = "What the steps of the Jenkinsfile call is installed."
   }
 }
 

@@ -9,8 +9,8 @@ variables {
 
 run "keys_rotate_and_services_may_use_them" {
   assert {
-    condition     = alltrue([for key in aws_kms_key.this : key.enable_key_rotation]) && length(aws_kms_key.this) == 4
-    error_message = "Four keys, all of which rotate."
+    condition     = alltrue([for key in aws_kms_key.this : key.enable_key_rotation]) && length(aws_kms_key.this) == 5
+    error_message = "Five keys, all of which rotate."
   }
 
   assert {
@@ -36,6 +36,15 @@ run "keys_rotate_and_services_may_use_them" {
     # EventBridge's calls for a queue's key name no source: such a condition would lose every event.
     condition     = !can(regex("aws:Source", aws_kms_key.this["messages"].policy))
     error_message = "Pinned by what is encrypted."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_kms_key.this["disks"].policy).Statement :
+      statement.Condition.StringEquals["kms:CallerAccount"] == "123456789012" && statement.Condition.StringEquals["kms:ViaService"] == "ec2.ap-southeast-1.amazonaws.com"
+      if jsonencode(statement.Principal) == jsonencode({ AWS = "*" })
+    ])
+    error_message = "Disks are encrypted for this account, through EC2 only."
   }
 
   assert {

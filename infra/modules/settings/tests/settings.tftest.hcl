@@ -39,6 +39,11 @@ run "the_projects_own_files" {
   }
 
   assert {
+    condition     = output.functions["start-training"].environment.DATA_KEY_ARN == "arn:aws:kms:ap-southeast-1:123456789012:key/data"
+    error_message = "Jobs are told their key."
+  }
+
+  assert {
     condition     = output.functions["deploy-release"].environment.FROZEN == ""
     error_message = "Not frozen."
   }
