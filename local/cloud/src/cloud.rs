@@ -195,6 +195,11 @@ impl Cloud {
         &self.around.place
     }
 
+    /// Kubernetes namespace of the forecasting API.
+    pub fn namespace(&self) -> &str {
+        &self.around.namespace
+    }
+
     /// Calls to the emulator as its root user; `at` another address for the stand-ins.
     pub fn wire(&self) -> &Wire {
         &self.around.wire

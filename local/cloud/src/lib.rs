@@ -26,6 +26,7 @@ mod scan;
 mod services;
 pub mod settings;
 mod state;
+mod tap;
 mod watch;
 
 pub use cloud::{Addresses, Cloud, Options};
@@ -33,3 +34,4 @@ pub use drive::{Alert, Depths};
 pub use image::Findings;
 pub use local_kubernetes::RealCluster;
 pub use state::StateFolder;
+pub use tap::Tap;

@@ -3,14 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use local_cloud::Findings;
+use local_cloud::{Findings, Tap};
 use local_wire::ImageSpec;
 use serde_json::{Value, json};
 
 use crate::{
     inventory,
     scenes::{FAILURES, Seen, Stage},
-    tap::Tap,
     words::text,
 };
 

@@ -7,7 +7,6 @@ mod inventory;
 mod report;
 mod scenes;
 mod screen;
-mod tap;
 mod words;
 
 use std::{
@@ -19,7 +18,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
-use local_cloud::{Cloud, Options, RealCluster, StateFolder, real};
+use local_cloud::{Cloud, Options, RealCluster, StateFolder, Tap, real};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,7 +27,6 @@ use crate::{
     report::{Outcome, Report, SceneReport},
     scenes::{Seen, Stage},
     screen::Screen,
-    tap::Tap,
 };
 
 /// Watch data become a verified release.

@@ -6,14 +6,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use local_cloud::Cloud;
+use local_cloud::{Cloud, Tap};
 use serde_json::{Value, json};
 
 use crate::{
     data::Uploads,
     inventory,
     screen::Screen,
-    tap::Tap,
     words::{self, checks, dataset, judgement, number, tail, text},
 };
 

@@ -1,5 +1,5 @@
-//! Every event of both buses, as it happens: the demonstration watches the pipeline through what
-//! the pipeline itself lives on.
+//! Every event of both buses, as it happens: a demonstration or a test watches the pipeline through
+//! what the pipeline itself lives on.
 
 use std::{
     collections::VecDeque,
@@ -7,22 +7,24 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use local_cloud::Cloud;
 use serde_json::{Value, json};
 
-const QUEUE: &str = "demo-tap";
+use crate::Cloud;
+
+const QUEUE: &str = "tap";
 
 /// A queue that a rule on each bus feeds with everything.
-pub(crate) struct Tap {
+#[derive(Debug)]
+pub struct Tap {
     url: String,
     waiting: VecDeque<Value>,
     /// All events seen, oldest first.
-    pub(crate) seen: Vec<Value>,
+    pub seen: Vec<Value>,
 }
 
 impl Tap {
     /// Makes the queue and the two rules.
-    pub(crate) async fn open(cloud: &Cloud) -> anyhow::Result<Self> {
+    pub async fn open(cloud: &Cloud) -> anyhow::Result<Self> {
         let wire = cloud.wire();
         let place = cloud.place();
         let made = wire
@@ -49,7 +51,7 @@ impl Tap {
     }
 
     /// The next event; `None` when none came until the deadline.
-    pub(crate) async fn next(
+    pub async fn next(
         &mut self,
         cloud: &Cloud,
         deadline: Instant,
@@ -85,7 +87,7 @@ impl Tap {
     }
 
     /// Delivers an event that was seen once more, with the same content.
-    pub(crate) async fn again(cloud: &Cloud, event: &Value) -> anyhow::Result<()> {
+    pub async fn again(cloud: &Cloud, event: &Value) -> anyhow::Result<()> {
         let (Some(source), Some(detail_type)) =
             (event["source"].as_str(), event["detail-type"].as_str())
         else {
