@@ -185,7 +185,8 @@ fn empty(resource: &Resource) -> Value {
 }
 
 /// Writes into `new` who owns what after an ordinary write (anything but a server-side apply):
-/// the writer owns what it changed, and everybody else loses it.
+/// the writer owns what it changed, and everybody else loses it. What the write itself says of owners
+/// counts; nothing said leaves them as they were, and one empty entry takes all away.
 pub(crate) fn record_update(
     resource: &Resource,
     old: Option<&Value>,
@@ -195,7 +196,10 @@ pub(crate) fn record_update(
 ) {
     let before = old.map_or_else(|| empty(resource), owned_part);
     let changes = diff::changes(&before, &owned_part(new));
-    let mut entries = old.map(read).unwrap_or_default();
+    let mut entries = match (read(new), old) {
+        (none, Some(old)) if none.is_empty() => read(old),
+        (told, _) => told,
+    };
     if !changes.is_empty() {
         let written = changes.written();
         let mut ours = Entry::new(manager, Operation::Update);

@@ -281,6 +281,31 @@ fn an_apply_says_who_applies_and_holds_no_owners() {
 }
 
 #[test]
+fn who_owns_what_may_be_written_but_not_by_leaving_it_out() {
+    let registry = cluster();
+    let before = created(&registry);
+    let forced = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "retail-forecast-api"}, "spec": {"paused": true}});
+    apply_as(&registry, "helm", forced, true).unwrap();
+    let owners = |owners: Value| {
+        let patch = Patch::Merge(json!({"metadata": {"managedFields": owners}}));
+        let patched = registry.patch(&key(), Part::Whole, patch, Writer::named("us"));
+        patched.unwrap()
+    };
+    for nothing_said in [json!(null), json!([])] {
+        let kept = owners(nothing_said);
+        assert_ne!(owned(&kept, "helm"), Value::Null);
+    }
+    let disowned = owners(before["metadata"]["managedFields"].clone());
+    assert_eq!(
+        disowned["metadata"]["managedFields"],
+        before["metadata"]["managedFields"]
+    );
+    assert_eq!(disowned["spec"]["paused"], true, "what was applied stays");
+    let nobodys = owners(json!([{}]));
+    assert!(items(&nobodys, "/metadata/managedFields").is_empty());
+}
+
+#[test]
 fn a_dry_run_answers_and_writes_nothing() {
     let registry = cluster();
     let before = created(&registry);
