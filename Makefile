@@ -61,7 +61,7 @@ prove: prerequisites ## All that `make test` tries a share of: pairs of crashes,
 	PROVE=1 $(CARGO) test --release --locked --workspace --test crashes --test races -- --nocapture
 
 .PHONY: test-cluster
-test-cluster: ## The end-to-end tests against a real cluster (K8S_ENDPOINT, K8S_CA, K8S_TOKEN, K8S_NAMESPACE)
+test-cluster: ## The end-to-end tests and the stories of rollback against a real cluster (K8S_ENDPOINT, K8S_CA, K8S_TOKEN, K8S_NAMESPACE)
 	@missing=""
 	for name in K8S_ENDPOINT K8S_CA K8S_TOKEN K8S_NAMESPACE; do
 	  [ -n "$${!name:-}" ] || missing="$$missing $$name"
@@ -72,7 +72,7 @@ test-cluster: ## The end-to-end tests against a real cluster (K8S_ENDPOINT, K8S_
 	fi
 	[ -z "$$missing" ] || { echo "a real cluster needs$$missing too" >&2; exit 2; }
 	$(MAKE) --no-print-directory build $(VENV)/.installed
-	$(CARGO) test --release --locked --workspace --test e2e -- --nocapture
+	$(CARGO) test --release --locked --workspace --test e2e --test cluster-stories -- --nocapture
 
 include ci/ci.mk
 
