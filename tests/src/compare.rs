@@ -46,9 +46,16 @@ pub fn normal(world: &Value) -> Value {
             }
             Value::Array(values)
         }
-        Value::String(text) => Value::String(without_fact(&without_seconds(text))),
+        Value::String(text) => {
+            Value::String(of_either_event(&without_fact(&without_seconds(text))))
+        }
         other => other.clone(),
     }
+}
+
+/// ECR tells of an image twice, and either event may be called the cause.
+fn of_either_event(text: &str) -> String {
+    text.replace(" was tagged, and its scan is clean", " was scanned clean")
 }
 
 /// How long a rollback took is told in words too.

@@ -5,13 +5,15 @@ mod disorder;
 mod pipeline;
 mod routes;
 pub mod scene;
+mod story;
 mod told;
 
 pub use compare::normal;
 pub use disorder::Disorder;
 pub use pipeline::Pipeline;
 pub use routes::Routes;
-pub use told::{STORIES, Story, What};
+pub use story::{Story, What};
+pub use told::STORIES;
 
 /// Prints a line of figures. The test harness keeps what a passing test prints by `println!`; this
 /// isn't kept, so that `make test` says how much was tried.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use domain::{
     layout::Artifacts,
-    ports::Clock as _,
+    ports::{Approval, Clock as _},
     release::{Manifest, Pointer, Target, endpoint_config},
 };
 use jiff::{Timestamp, ToSpan, civil::Date};
@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::Pipeline;
 
+/// Repository of the inference image.
+const REPOSITORY: &str = "retail-forecast-infer";
 /// First day of the data.
 const FIRST: Date = Date::constant(2022, 7, 1);
 
@@ -48,13 +50,37 @@ pub fn stage() -> Pipeline {
 
 /// Pushes a clean image and lets its events be handled.
 pub fn push_image(pipeline: &mut Pipeline) {
-    let events = pipeline.world.push_image(
-        "retail-forecast-infer",
-        &["latest-dev", "build-1"],
-        &[("LOW", 2)],
-    );
+    push(pipeline, &["latest-dev", "build-1"], &[("LOW", 2)]);
+}
+
+/// Pushes an image with these tags, in which a scan finds this, and lets its events be handled; answers
+/// its digest.
+pub fn push(pipeline: &mut Pipeline, tags: &[&str], findings: &[(&str, u32)]) -> String {
+    let events = pipeline.world.push_image(REPOSITORY, tags, findings);
     for event in &events {
         pipeline.deliver(event);
+    }
+    pipeline.settle();
+    let digest = events
+        .first()
+        .and_then(|event| event["detail"]["image-digest"].as_str());
+    digest.unwrap_or_default().to_owned()
+}
+
+/// Gives an image another tag, and lets ECR's event be handled.
+pub fn tag(pipeline: &mut Pipeline, digest: &str, tag: &str) {
+    if let Some(event) = pipeline.world.tag_image(REPOSITORY, digest, tag) {
+        pipeline.deliver(&event);
+    }
+    pipeline.settle();
+}
+
+/// Somebody rejects the model package that is live.
+pub fn reject_the_live_package(pipeline: &mut Pipeline) {
+    let arn = pipeline.world.packages()[0].arn.clone();
+    let world = &pipeline.world;
+    if let Ok(event) = world.set_approval(&arn, Approval::Rejected, Some("drift")) {
+        pipeline.deliver(&event);
     }
     pipeline.settle();
 }
@@ -131,15 +157,7 @@ pub fn override_refusal(pipeline: &mut Pipeline) {
 
 /// Pushes another clean image, which is deployed with the live model.
 pub fn push_another_image(pipeline: &mut Pipeline, build: &str) {
-    let events = pipeline.world.push_image(
-        "retail-forecast-infer",
-        &["latest-dev", build],
-        &[("LOW", 2)],
-    );
-    for event in &events {
-        pipeline.deliver(event);
-    }
-    pipeline.settle();
+    push(pipeline, &["latest-dev", build], &[("LOW", 2)]);
 }
 
 /// Another image while another setting waits for its first release; every image but the live one makes of a

@@ -1,92 +1,11 @@
-//! Stories, and what of the world has to be the same in the end
-//! however they were disturbed.
+//! Stories that tests disturb.
 
 use memory::{Answers, Outcome};
-use serde_json::{Value, json};
 
-use crate::{Pipeline, normal, scene};
-
-/// A story.
-pub struct Story {
-    /// What happens, in words.
-    pub name: &'static str,
-    /// What is compared in the end.
-    pub what: What,
-    /// What came before it, undisturbed.
-    before: fn(&mut Pipeline),
-    tell: fn(&mut Pipeline),
-}
-
-impl Story {
-    /// Tells the story; `disturb` makes trouble from its beginning on.
-    ///
-    /// # Panics
-    /// When a message ends as a dead letter: in no story one does.
-    pub fn tell(&self, disturb: impl FnOnce(&mut Pipeline)) -> Pipeline {
-        let mut pipeline = scene::stage();
-        (self.before)(&mut pipeline);
-        disturb(&mut pipeline);
-        (self.tell)(&mut pipeline);
-        let dead = &pipeline.dead_letters;
-        assert!(dead.is_empty(), "{}: {dead:?}", self.name);
-        pipeline
-    }
-
-    /// How many effects the undisturbed story has.
-    pub fn effects(&self) -> usize {
-        let before = std::cell::Cell::new(0);
-        let told = self.tell(|pipeline| before.set(pipeline.world.effects().len()));
-        told.world.effects().len() - before.get()
-    }
-}
-
-impl What {
-    /// That part of a pipeline's world.
-    pub fn of(self, pipeline: &Pipeline) -> Value {
-        let world = normal(pipeline.world.snapshot().as_json());
-        match self {
-            Self::All => world,
-            Self::MadeAndRunning => {
-                let kinds = [
-                    "training_jobs",
-                    "transform_jobs",
-                    "models",
-                    "packages",
-                    "endpoint_configs",
-                    "endpoints",
-                ];
-                let made = kinds.iter().map(|kind| without_cause(&world[kind]));
-                let made: Vec<Value> = made.collect();
-                let deployment = &world["deployment"];
-                json!({"made": made, "image": deployment["image"], "environment": deployment["environment"], "rollout": deployment["rollout"]})
-            }
-        }
-    }
-}
-
-/// Things by name, without why a package was rejected: in the words of the cause.
-fn without_cause(things: &Value) -> Value {
-    let mut things = things.clone();
-    for thing in things.as_object_mut().into_iter().flatten() {
-        if let Some(fields) = thing.1.as_object_mut() {
-            fields.remove("approval_description");
-        }
-    }
-    things
-}
-
-/// What of the world has to be the same in the end.
-#[derive(Debug, Clone, Copy)]
-pub enum What {
-    /// Everything.
-    All,
-    /// What was made and what runs. Where a model and an image arrive together, or two alarms, either
-    /// may be called the cause, and that is all that differs.
-    MadeAndRunning,
-}
+use crate::{Story, What, scene};
 
 /// The stories.
-pub const STORIES: [Story; 22] = [
+pub const STORIES: [Story; 27] = [
     Story {
         name: "a first upload",
         what: What::All,
@@ -389,5 +308,62 @@ pub const STORIES: [Story; 22] = [
             });
         },
         tell: |pipeline| scene::push_another_image(pipeline, "build-2"),
+    },
+    Story {
+        name: "a clean image",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+        tell: |pipeline| scene::push_another_image(pipeline, "build-2"),
+    },
+    Story {
+        name: "a vulnerable image",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+        tell: |pipeline| {
+            scene::push(pipeline, &["latest-dev", "build-2"], &[("HIGH", 1)]);
+        },
+    },
+    Story {
+        name: "an image that gets the environment's tag long after its scan",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+        tell: |pipeline| {
+            let digest = scene::push(pipeline, &["build-2"], &[]);
+            scene::tag(pipeline, &digest, "latest-dev");
+        },
+    },
+    Story {
+        name: "a rejected package",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+        tell: scene::reject_the_live_package,
+    },
+    Story {
+        name: "a pending approval, which is given",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::refuse_a_challenger(pipeline);
+        },
+        tell: |pipeline| {
+            scene::override_refusal(pipeline);
+            let packages = pipeline.world.packages();
+            for package in packages.iter().skip(1) {
+                scene::approve(pipeline, &package.arn);
+            }
+        },
     },
 ];

@@ -27,6 +27,13 @@ pub enum Decision {
         /// Since when.
         reason: String,
     },
+    /// ECR's other event of this image made the release the target, and goes on with it.
+    AlreadyBegun {
+        /// Id of the release.
+        release: String,
+        /// By what.
+        reason: String,
+    },
     /// This very event made the release the target, and it failed: people were told then.
     AlreadyFailed {
         /// Id of the release.
@@ -37,6 +44,11 @@ pub enum Decision {
     /// Another release is on its way; one at a time.
     Busy {
         /// Which, and until when it is waited for.
+        reason: String,
+    },
+    /// The image's scan hasn't ended; it is waited for.
+    Scanning {
+        /// How long until now, and how long at most.
         reason: String,
     },
     /// An approved model has no image to run in; the next clean image takes it along.
@@ -117,6 +129,8 @@ pub enum Half {
 pub struct Facts {
     /// When the event happened.
     pub caused_at: Timestamp,
+    /// For an image: whether the event is its push, and not its scan's end.
+    pub by_push: bool,
     /// Now.
     pub now: Timestamp,
     /// The environment's pointer.
@@ -167,7 +181,7 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
             ),
         });
     }
-    if let Some(decision) = against_pointer(&release, &subject, facts, config) {
+    if let Some(decision) = against_pointer(&release, half, &subject, facts, config) {
         return Ok(decision);
     }
     if let Some(reason) = not_ours(&facts.deployment, config) {
@@ -182,7 +196,7 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     }
     Ok(Decision::Deploy(Box::new(Rollout {
         strategy,
-        reason: cause(half, &subject),
+        reason: cause(half, &subject, facts.by_push),
         caused_at: facts.caused_at,
         take_over: facts
             .deployment
@@ -325,8 +339,19 @@ fn admit_image(
         subject: format!("{}@{}", stored.image.repository, stored.image.digest),
         reason,
     };
+    let waited = facts.now.duration_since(facts.caused_at).as_secs();
     if let Some(reason) = findings(scan) {
-        return Err(skip(reason));
+        let limit = config.scan_limit_s;
+        return Err(if is_finished(scan) {
+            skip(reason)
+        } else if waited < i64::from(limit) {
+            let reason = format!("{reason}: waited for {waited} s, and {limit} s at most");
+            Decision::Scanning { reason }
+        } else {
+            skip(format!(
+                "{reason}, {limit} s after its push (SCAN_LIMIT_S): scan it, then push the tag again"
+            ))
+        });
     }
     if let Some(base) = &facts.base {
         return match &facts.base_model {
@@ -357,11 +382,19 @@ fn admit_image(
     }
 }
 
+/// Whether there is a scan that won't go on by itself.
+fn is_finished(scan: Option<&Scan>) -> bool {
+    scan.is_some_and(|scan| !matches!(scan.status.as_str(), "PENDING" | "IN_PROGRESS"))
+}
+
 /// Why an image must not run; `None` when its scan finished without HIGH or CRITICAL findings.
 pub(crate) fn findings(scan: Option<&Scan>) -> Option<String> {
     let Some(scan) = scan else {
         return Some("the image has not been scanned".to_owned());
     };
+    if scan.status == "UNSUPPORTED_IMAGE" {
+        return Some("ECR's scanner can't read the image (UNSUPPORTED_IMAGE), and `scans/` in the artifacts bucket has no result of the pipeline's scan of this digest".to_owned());
+    }
     if !matches!(scan.status.as_str(), "COMPLETE" | "ACTIVE") {
         return Some(format!(
             "the image's scan is {}, and only a finished scan says that it is clean",
@@ -378,6 +411,7 @@ pub(crate) fn findings(scan: Option<&Scan>) -> Option<String> {
 /// What the pointer says about the release; `None` when it may be rolled out.
 fn against_pointer(
     release: &str,
+    half: &Half,
     subject: &str,
     facts: &Facts,
     config: &Config,
@@ -385,6 +419,16 @@ fn against_pointer(
     let target = facts.pointer.target.as_ref()?;
     if target.release == release {
         return match &target.progress {
+            // Each resumes what it began: two events that go on with one rollout would verify it twice.
+            Progress::Deploying | Progress::Canary { .. }
+                if matches!(half, Half::Image(..))
+                    && target.cause == cause(half, subject, !facts.by_push) =>
+            {
+                Some(Decision::AlreadyBegun {
+                    release: release.to_owned(),
+                    reason: format!("begun at {}, caused by {}", target.since, target.cause),
+                })
+            }
             Progress::Deploying | Progress::Canary { .. } => None,
             Progress::Restoring { .. } => busy(target, facts.now, config),
             Progress::Verified => Some(Decision::AlreadyLive {
@@ -433,9 +477,10 @@ fn subject(half: &Half) -> Result<String> {
     }
 }
 
-fn cause(half: &Half, subject: &str) -> String {
+fn cause(half: &Half, subject: &str, by_push: bool) -> String {
     match half {
         Half::Model(_) => format!("model package {subject} is Approved"),
+        Half::Image(..) if by_push => format!("image {subject} was tagged, and its scan is clean"),
         Half::Image(..) => format!("image {subject} was scanned clean"),
     }
 }

@@ -7,6 +7,7 @@
 //! of the pods, and rolled out when `judge-canary` lets it pass. Whether it serves is `verify-release`'s to say.
 
 pub mod decide;
+mod images;
 pub mod parts;
 pub mod promote;
 
@@ -22,7 +23,7 @@ use domain::{
     names,
     ports::{
         Alarms, Bus, Canaries, Clock, Cluster, EndpointSpec, Endpoints, ImageRegistry, ObjectStore,
-        Registry, Scan, StoredImage,
+        Registry,
     },
     records::{self, Versioned},
     release::{Configuration, Held, Pointer},
@@ -35,13 +36,18 @@ use events::{
     announced::{CanaryStarted, DeploymentSkipped, DeploymentStarted},
 };
 
-use crate::decide::{Decision, Facts, Half, Rollout, Strategy, decide};
+use crate::{
+    decide::{Decision, Facts, Half, Rollout, Strategy, decide},
+    images::scanned,
+};
 
 /// The function's name.
 pub const NAME: &str = "deploy-release";
 
 /// How long until a busy environment is looked at again.
 const BUSY: Duration = Duration::from_secs(15);
+/// How long until a scan that runs is looked at again.
+const SCANNING: Duration = Duration::from_secs(5);
 
 /// What the function is told by its settings.
 #[derive(Debug, Clone)]
@@ -70,6 +76,8 @@ pub struct Config {
     pub endpoint_alarms: EndpointAlarms,
     /// How the endpoint's updates change over.
     pub endpoint_update: UpdatePolicy,
+    /// An image without a finished scan is waited for so long, seconds.
+    pub scan_limit_s: u32,
     /// A rollout without a verdict counts as abandoned after this, seconds.
     pub abandoned_after_s: u64,
     /// A canary without a verdict counts as abandoned after this, seconds.
@@ -100,6 +108,7 @@ impl Config {
             alarms: AlarmSettings::read(settings)?,
             endpoint_alarms: EndpointAlarms::read(settings)?,
             endpoint_update: UpdatePolicy::read(settings)?,
+            scan_limit_s: settings.parsed("SCAN_LIMIT_S")?,
             abandoned_after_s: settings.parsed("ABANDONED_AFTER_S")?,
             canary_abandoned_after_s: settings.parsed("CANARY_ABANDONED_AFTER_S")?,
             frozen: settings.optional("FROZEN"),
@@ -189,11 +198,17 @@ where
         } => {
             keep(config, ports.store, package_arn, &decision).await?;
             hold(config, ports, package_arn, reason, &pointer).await?;
-            skipped(ports.bus, package_arn, reason, received.time).await?;
+            skipped(ports.bus, package_arn, reason, facts.caused_at).await?;
         }
         Decision::Skip { subject, reason } => {
             keep(config, ports.store, subject, &decision).await?;
-            skipped(ports.bus, subject, reason, received.time).await?;
+            skipped(ports.bus, subject, reason, facts.caused_at).await?;
+        }
+        Decision::Scanning { .. } => {
+            return Ok(Step::Wait {
+                after: SCANNING,
+                decision,
+            });
         }
         Decision::Busy { .. } => {
             return Ok(Step::Wait {
@@ -202,6 +217,7 @@ where
             });
         }
         Decision::AlreadyLive { .. }
+        | Decision::AlreadyBegun { .. }
         | Decision::AlreadyFailed { .. }
         | Decision::Unpromotable { .. }
         | Decision::NotForThisFunction { .. } => {}
@@ -216,46 +232,42 @@ async fn half<S, R, I, K, W, B, C>(
     event: &Event,
 ) -> Result<std::result::Result<Half, String>>
 where
+    S: ObjectStore,
     R: Registry,
     I: ImageRegistry,
 {
-    match event {
-        Event::ModelPackage(event) if event.group != config.group => Ok(Err(format!(
-            "{} isn't in the group {}",
-            event.arn, config.group
-        ))),
+    let (repository, digest) = match event {
+        Event::ModelPackage(event) if event.group != config.group => {
+            return Ok(Err(format!(
+                "{} isn't in the group {}",
+                event.arn, config.group
+            )));
+        }
         Event::ModelPackage(event) => {
             let package = ports.sagemaker.package(&event.arn).await?;
-            Ok(package
+            return Ok(package
                 .map(Half::Model)
-                .ok_or_else(|| format!("the registry has no {}: it was deleted", event.arn)))
+                .ok_or_else(|| format!("the registry has no {}: it was deleted", event.arn)));
         }
-        Event::ImageScan(event) if event.repository != config.infer_repository => Ok(Err(format!(
-            "`{}` isn't the repository {}",
-            event.repository, config.infer_repository
-        ))),
-        Event::ImageScan(event) => match scanned(config, ports.images, &event.digest).await? {
-            Some((stored, scan)) => Ok(Ok(Half::Image(stored, scan))),
-            None => Ok(Err(format!("ECR has no {}: it was deleted", event.digest))),
-        },
-        _ => Ok(Err(
-            "only a model package's approval and an image's scan lead to a deployment".to_owned(),
-        )),
-    }
-}
-
-async fn scanned(
-    config: &Config,
-    images: &impl ImageRegistry,
-    name: &str,
-) -> Result<Option<(StoredImage, Option<Scan>)>> {
-    let Some(stored) = images.image(&config.infer_repository, name).await? else {
-        return Ok(None);
+        Event::ImageScan(event) => (&event.repository, &event.digest),
+        Event::ImagePush(event) => (&event.repository, &event.digest),
+        _ => {
+            return Ok(Err(
+                "only a model package's approval and an image's push or scan lead to a deployment"
+                    .to_owned(),
+            ));
+        }
     };
-    let scan = images
-        .scan(&config.infer_repository, &stored.image.digest)
-        .await?;
-    Ok(Some((stored, scan)))
+    if *repository != config.infer_repository {
+        return Ok(Err(format!(
+            "`{repository}` isn't the repository {}",
+            config.infer_repository
+        )));
+    }
+    match scanned(config, ports.store, ports.images, digest).await? {
+        Some((stored, scan)) => Ok(Ok(Half::Image(stored, scan))),
+        None => Ok(Err(format!("ECR has no {digest}: it was deleted"))),
+    }
 }
 
 async fn gather<S, R, I, K, W, B, C>(
@@ -284,7 +296,8 @@ where
     if base.is_none() {
         match half {
             Half::Model(_) => {
-                tagged_image = scanned(config, ports.images, &config.image_tag).await?;
+                tagged_image =
+                    scanned(config, ports.store, ports.images, &config.image_tag).await?;
             }
             Half::Image(..) => {
                 if let Some(arn) = waiting(config, ports.store, pointer).await? {
@@ -300,7 +313,8 @@ where
         config.canary_share_percent.is_some() && ports.cluster.canary().await?.is_some();
     Ok(Facts {
         has_canary,
-        caused_at: received.time,
+        caused_at: images::caused_at(half, received),
+        by_push: matches!(received.event, Event::ImagePush(_)),
         now: ports.clock.now(),
         pointer: pointer.clone(),
         quarantine: records::read_versioned(
@@ -515,7 +529,7 @@ where
         )
         .await?;
     }
-    match scanned(config, ports.images, &config.image_tag).await? {
+    match scanned(config, ports.store, ports.images, &config.image_tag).await? {
         Some((_, scan)) if decide::findings(scan.as_ref()).is_none() => Err(Error::transient(
             "a clean image arrived while the model was being held for it",
         )),

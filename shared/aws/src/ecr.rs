@@ -5,12 +5,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use aws_sdk_ecr::{Client, error::ProvideErrorMetadata as _, types::ImageIdentifier};
+use aws_sdk_ecr::{
+    Client, error::ProvideErrorMetadata as _, primitives::DateTime, types::ImageIdentifier,
+};
 use domain::{
     Error, Result,
     ports::{ImageRegistry, Scan, StoredImage},
     release::Image,
 };
+use jiff::Timestamp;
 
 use crate::{Context, failure::failed};
 
@@ -62,6 +65,11 @@ impl Ecr {
     }
 }
 
+/// A time as the domain has it, to the second.
+fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_second(time.secs()).ok()
+}
+
 fn identifier(tag_or_digest: &str) -> ImageIdentifier {
     let identifier = ImageIdentifier::builder();
     if tag_or_digest.starts_with("sha256:") {
@@ -98,6 +106,7 @@ impl ImageRegistry for Ecr {
                 digest: digest.to_owned(),
             },
             tags: detail.image_tags().to_vec(),
+            pushed: detail.image_pushed_at().and_then(timestamp),
         }))
     }
 
@@ -134,8 +143,11 @@ impl ImageRegistry for Ecr {
             return Ok(None);
         };
         // The counts cover all pages of findings, and basic and enhanced scans alike.
-        let findings = answer
-            .image_scan_findings()
+        let found = answer.image_scan_findings();
+        let completed = found
+            .and_then(|findings| findings.image_scan_completed_at())
+            .and_then(timestamp);
+        let findings = found
             .and_then(|findings| findings.finding_severity_counts())
             .into_iter()
             .flatten()
@@ -146,6 +158,7 @@ impl ImageRegistry for Ecr {
             .collect();
         Ok(Some(Scan {
             status: status.as_str().to_owned(),
+            completed,
             findings,
         }))
     }
@@ -163,8 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_image_has_its_repository_s_uri_which_is_asked_for_once() {
-        let image =
-            json!({"imageDetails": [{"imageDigest": "sha256:ab", "imageTags": ["latest-dev"]}]});
+        let image = json!({"imageDetails": [{"imageDigest": "sha256:ab", "imageTags": ["latest-dev"], "imagePushedAt": 1.5}]});
         let stub = Stub::new([
             (200, image.clone()),
             (
@@ -179,6 +191,7 @@ mod tests {
         let stored = ecr.image("infer", "latest-dev").await.unwrap().unwrap();
         assert_eq!(stored.image.repository, "1.dkr.ecr.r.amazonaws.com/infer");
         assert_eq!(stored.tags, ["latest-dev"]);
+        assert_eq!(stored.pushed, Timestamp::from_second(1).ok());
         ecr.image("infer", "sha256:ab").await.unwrap().unwrap();
         assert_eq!(ecr.image("infer", "sha256:cd").await.unwrap(), None);
         // A repository that isn't there is a mistake in the configuration, not a missing image.
@@ -198,7 +211,7 @@ mod tests {
                 200,
                 json!({
                     "imageScanStatus": {"status": "COMPLETE"},
-                    "imageScanFindings": {"findingSeverityCounts": {"CRITICAL": 1, "HIGH": 2, "LOW": 0}}
+                    "imageScanFindings": {"imageScanCompletedAt": 7.25, "findingSeverityCounts": {"CRITICAL": 1, "HIGH": 2, "LOW": 0}}
                 }),
             ),
             refusal("ScanNotFoundException"),
@@ -206,6 +219,7 @@ mod tests {
         let ecr = Ecr::new(&stub.context());
         let scan = ecr.scan("infer", "sha256:ab").await.unwrap().unwrap();
         assert_eq!(scan.status, "COMPLETE");
+        assert_eq!(scan.completed, Timestamp::from_second(7).ok());
         let findings: Vec<_> = scan.findings.into_iter().collect();
         assert_eq!(
             findings,

@@ -49,6 +49,12 @@ impl Artifacts {
         Location::new(&self.bucket, key)
     }
 
+    /// What the pipeline's own scan of an image found: `scans/{digest without its algorithm}.json`.
+    pub fn image_scan(&self, digest: &str) -> Location {
+        let hex = digest.trim_start_matches("sha256:");
+        self.at(format!("scans/{hex}.json"))
+    }
+
     /// A file of an accepted data set: `datasets/{dataset}/{file}`.
     fn dataset(&self, dataset: &str, file: &str) -> Location {
         self.at(format!("datasets/{dataset}/{file}"))

@@ -97,6 +97,8 @@ pub trait ObjectStore {
 pub struct Scan {
     /// `COMPLETE`, `FAILED`, `UNSUPPORTED_IMAGE`, …, as the API spells it.
     pub status: String,
+    /// When it ended; `None` while it runs, and where it ended without a result.
+    pub completed: Option<Timestamp>,
     /// Findings by severity; only severities that were found.
     pub findings: BTreeMap<String, u32>,
 }
@@ -108,6 +110,8 @@ pub struct StoredImage {
     pub image: Image,
     /// Tags at the time of reading.
     pub tags: Vec<String>,
+    /// When it was pushed.
+    pub pushed: Option<Timestamp>,
 }
 
 /// Amazon ECR.

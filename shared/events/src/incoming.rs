@@ -35,6 +35,8 @@ pub enum Event {
     ModelPackage(ModelPackage),
     /// SageMaker: an endpoint changed.
     Endpoint(Endpoint),
+    /// ECR: an image was pushed, or given another tag; one event for each tag.
+    ImagePush(ImagePush),
     /// ECR: an image scan ended.
     ImageScan(ImageScan),
     /// CloudWatch: an alarm changed, by EventBridge or straight from the alarm's action.
@@ -96,6 +98,17 @@ pub struct Endpoint {
     pub config: String,
     /// Status in the API's spelling, whichever the event used: `IN_SERVICE` reads `InService`.
     pub status: String,
+}
+
+/// An image that was pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImagePush {
+    /// Repository name.
+    pub repository: String,
+    /// `sha256:…`.
+    pub digest: String,
+    /// The tag; `None` for a push by digest.
+    pub tag: Option<String>,
 }
 
 /// An image scan that ended.
@@ -187,6 +200,9 @@ impl Received {
                 Event::Endpoint(endpoint(detail)?)
             }
             ("aws.ecr", "ECR Image Scan") => Event::ImageScan(image_scan(detail)?),
+            ("aws.ecr", "ECR Image Action") if is_push(&detail) => {
+                Event::ImagePush(image_push(detail)?)
+            }
             ("aws.cloudwatch", "CloudWatch Alarm State Change") => Event::Alarm(alarm(detail)?),
             ("aws.events", "Scheduled Event") => Event::Schedule,
             (SOURCE, detail_type) => {
@@ -386,6 +402,27 @@ fn alarm(value: Value) -> Result<Alarm> {
         name: detail.alarm_name,
         state: detail.state.value,
         reason: detail.state.reason,
+    })
+}
+
+/// A delete, or a push that failed, is nothing of ours.
+fn is_push(detail: &Value) -> bool {
+    detail["action-type"] == "PUSH" && detail["result"] == "SUCCESS"
+}
+
+fn image_push(value: Value) -> Result<ImagePush> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Detail {
+        repository_name: String,
+        image_digest: String,
+        image_tag: Option<String>,
+    }
+    let detail: Detail = detail("an ECR image action event", value)?;
+    Ok(ImagePush {
+        repository: detail.repository_name,
+        digest: detail.image_digest,
+        tag: detail.image_tag,
     })
 }
 

@@ -6,6 +6,7 @@ use domain::{
     Result, names,
     ports::{ImageRegistry, Scan, StoredImage},
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{ACCOUNT, REGION, World, envelope, script::Outcome, state::State};
@@ -19,6 +20,8 @@ pub(crate) struct Pushed {
     /// What the scan finds.
     findings: BTreeMap<String, u32>,
     scan_status: &'static str,
+    scan_ended: Option<Timestamp>,
+    pushed: Timestamp,
 }
 
 impl Pushed {
@@ -35,6 +38,7 @@ impl Pushed {
         };
         Scan {
             status: self.scan_status.to_owned(),
+            completed: self.scan_ended,
             findings,
         }
     }
@@ -50,10 +54,13 @@ pub(crate) fn run(state: &mut State) {
         let subject = format!("{}@{}", image.repository, image.digest);
         let status = match state.scripts.outcome("scan", &subject) {
             Outcome::Completes => "COMPLETE",
+            Outcome::Fails(reason) if reason == "UNSUPPORTED_IMAGE" => "UNSUPPORTED_IMAGE",
             Outcome::Fails(_) | Outcome::Stops => "FAILED",
             Outcome::RunsOn => continue,
         };
         state.images[index].scan_status = status;
+        // As ECR has it: a scan without a result has no time either.
+        state.images[index].scan_ended = (status == "COMPLETE").then_some(state.now);
         let image = &state.images[index];
         let detail = json!({
             "scan-status": status,
@@ -91,6 +98,7 @@ impl World {
             }
         }
         state.images.retain(|image| image.digest != digest);
+        let now = state.now;
         state.images.push(Pushed {
             repository: repository.to_owned(),
             digest: digest.clone(),
@@ -100,23 +108,47 @@ impl World {
                 .map(|&(severity, count)| (severity.to_owned(), count))
                 .collect(),
             scan_status: "IN_PROGRESS",
+            scan_ended: None,
+            pushed: now,
         });
         // Events that wait for `run_services` are not this push's.
         let waiting = std::mem::take(&mut state.events);
         for tag in tags {
-            let detail = json!({
-                "result": "SUCCESS",
-                "repository-name": repository,
-                "image-digest": digest,
-                "action-type": "PUSH",
-                "image-tag": tag,
-            });
-            let event = state.envelope("aws.ecr", "ECR Image Action", &[], &detail);
+            let event = pushed(&mut state, repository, &digest, tag);
             state.events.push(event);
         }
         run(&mut state);
         std::mem::replace(&mut state.events, waiting)
     }
+
+    /// Gives an image that is there another tag, which others of the repository lose: it isn't scanned
+    /// again. Answers ECR's event; `None` when the image isn't there.
+    pub fn tag_image(&self, repository: &str, digest: &str, tag: &str) -> Option<Value> {
+        let mut state = self.state.borrow_mut();
+        let mut images = state.images.iter();
+        images.find(|image| image.is(repository, digest))?;
+        for image in &mut state.images {
+            if image.repository == repository {
+                image.tags.retain(|other| other != tag);
+                if image.digest == digest {
+                    image.tags.push(tag.to_owned());
+                }
+            }
+        }
+        Some(pushed(&mut state, repository, digest, tag))
+    }
+}
+
+/// ECR's event of one tag of a push.
+fn pushed(state: &mut State, repository: &str, digest: &str, tag: &str) -> Value {
+    let detail = json!({
+        "result": "SUCCESS",
+        "repository-name": repository,
+        "image-digest": digest,
+        "action-type": "PUSH",
+        "image-tag": tag,
+    });
+    state.envelope("aws.ecr", "ECR Image Action", &[], &detail)
 }
 
 impl ImageRegistry for World {
@@ -128,6 +160,7 @@ impl ImageRegistry for World {
             Some(StoredImage {
                 image: envelope::image(&image.repository, &image.digest),
                 tags: image.tags.clone(),
+                pushed: Some(image.pushed),
             })
         })
     }
@@ -187,5 +220,17 @@ mod tests {
         );
         assert_eq!(scan().unwrap().findings["CRITICAL"], 2);
         assert_eq!(ready(world.scan(REPOSITORY, "sha256:0")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_tag_given_later_is_a_push_and_no_scan() {
+        let world = World::new();
+        let pushed = world.push_image(REPOSITORY, &["build-1"], &[]);
+        let event = world.tag_image(REPOSITORY, digest(&pushed[0]), "latest-prod");
+        assert_like_sample(&event.unwrap(), "ecr-image-action/push");
+        let latest = ready(world.image(REPOSITORY, "latest-prod")).unwrap();
+        assert_eq!(latest.unwrap().image.digest, digest(&pushed[0]));
+        assert!(world.run_services().is_empty());
+        assert_eq!(world.tag_image(REPOSITORY, "sha256:0", "latest-prod"), None);
     }
 }

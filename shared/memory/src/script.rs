@@ -8,7 +8,8 @@ pub enum Outcome {
     /// As its owner hopes. The default.
     Completes,
     /// It fails for this reason: a job is `Failed`; an endpoint is back on its old configuration, or
-    /// `Failed` when it never had one; a rollout exceeds its progress deadline; a scan is `FAILED`.
+    /// `Failed` when it never had one; a rollout exceeds its progress deadline; a scan is
+    /// `FAILED`, or `UNSUPPORTED_IMAGE` where that is the reason.
     Fails(String),
     /// Somebody stops it: a job is `Stopped`, without a reason. Elsewhere the same as failing.
     Stops,

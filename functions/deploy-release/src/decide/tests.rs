@@ -27,6 +27,7 @@ pub(crate) fn config() -> Config {
             environment: BTreeMap::new(),
         },
         first_manager: "retail-forecast-manifests".into(),
+        scan_limit_s: 900,
         abandoned_after_s: 1200,
         canary_abandoned_after_s: 7200,
         canary_share_percent: None,
@@ -85,6 +86,7 @@ fn image(n: u8, tag: &str) -> StoredImage {
             digest: format!("sha256:{}", n.to_string().repeat(64)),
         },
         tags: vec![tag.to_owned()],
+        pushed: None,
     }
 }
 
@@ -96,6 +98,7 @@ fn scan(status: &str, findings: &[(&str, u32)]) -> Option<Scan> {
         .collect();
     Some(Scan {
         status: status.into(),
+        completed: None,
         findings,
     })
 }
@@ -122,6 +125,7 @@ fn live() -> Facts {
         .unwrap();
     Facts {
         caused_at: at(200),
+        by_push: false,
         now: at(201),
         pointer,
         quarantine: Quarantine::default(),
@@ -359,20 +363,40 @@ fn an_image() {
             "scan running",
             with(scan("IN_PROGRESS", &[])),
             live(),
+            "scanning",
+            "waited for 1 s, and 900 s at most",
+        ),
+        (
+            "scan runs on for too long",
+            with(scan("IN_PROGRESS", &[])),
+            Facts {
+                now: at(1100),
+                ..live()
+            },
             "skip",
-            "IN_PROGRESS",
+            "IN_PROGRESS, and only a finished scan says that it is clean, 900 s after its push (SCAN_LIMIT_S)",
         ),
         (
             "scanner can't read it",
             with(scan("UNSUPPORTED_IMAGE", &[])),
             live(),
             "skip",
-            "UNSUPPORTED_IMAGE",
+            "`scans/` in the artifacts bucket has no result",
+        ),
+        (
+            "not scanned yet",
+            with(None),
+            live(),
+            "scanning",
+            "not been scanned",
         ),
         (
             "never scanned",
             with(None),
-            live(),
+            Facts {
+                now: at(1100),
+                ..live()
+            },
             "skip",
             "not been scanned",
         ),
@@ -410,6 +434,28 @@ fn an_image() {
         let (decision, reason) = said(&half, &facts);
         assert_eq!(decision, expected, "{name}: {reason}");
         assert!(reason.contains(word), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn of_an_images_two_events_the_one_that_began_goes_on() {
+    let image = clean_image(2);
+    let pushed = |by_push| Facts { by_push, ..live() };
+    for began_by_push in [true, false] {
+        let Decision::Deploy(rollout) = decide(&image, &pushed(began_by_push), &config()).unwrap()
+        else {
+            panic!("expected Deploy");
+        };
+        let pointer = live().pointer;
+        let pointer = pointer.aim(&rollout.release, at(200), at(200), &rollout.reason);
+        let again = |by_push| Facts {
+            pointer: pointer.clone(),
+            ..pushed(by_push)
+        };
+        let same = decide(&image, &again(began_by_push), &config()).unwrap();
+        assert!(matches!(same, Decision::Deploy(rollout) if rollout.resumes));
+        let other = decide(&image, &again(!began_by_push), &config()).unwrap();
+        assert!(matches!(other, Decision::AlreadyBegun { .. }), "{other:?}");
     }
 }
 

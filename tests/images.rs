@@ -1,0 +1,184 @@
+//! ECR tells of an image by a push and by its scan's end; either may be missing, late or bad.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
+use memory::{ARTIFACTS_BUCKET, Outcome};
+use serde_json::{Value, json};
+use stories::{Pipeline, scene, scene::push};
+
+const REPOSITORY: &str = "retail-forecast-infer";
+
+/// What people were told of deployments since so many messages.
+fn told(pipeline: &Pipeline, since: usize) -> Vec<String> {
+    let notices = pipeline.world.notices().into_iter().skip(since);
+    notices
+        .map(|notice| format!("{}: {}", notice.subject, notice.body))
+        .collect()
+}
+
+/// One message, with these words, and nothing else happened.
+fn skipped_once(pipeline: &Pipeline, since: usize, image: &str, words: &str) {
+    let told = told(pipeline, since);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].contains("Skipped") && told[0].contains(words),
+        "{told:#?}"
+    );
+    assert_eq!(scene::image(pipeline), image);
+    assert_eq!(pipeline.dead_letters, []);
+}
+
+/// The image is live, by one rollout.
+fn deployed_once(pipeline: &Pipeline, since: usize, digest: &str) {
+    let told = told(pipeline, since);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("Success"), "{told:#?}");
+    assert!(scene::image(pipeline).ends_with(digest));
+    let rollouts = pipeline.delivered.iter();
+    let rollouts = rollouts.filter(|event| event["detail-type"] == "ReleaseVerified");
+    assert_eq!(rollouts.count(), 2, "one for each image");
+    assert_eq!(pipeline.dead_letters, []);
+}
+
+/// An environment with a verified release, and how many messages there were until then.
+fn live() -> (Pipeline, usize, String) {
+    let pipeline = scene::live();
+    let since = pipeline.world.notices().len();
+    let image = scene::image(&pipeline);
+    (pipeline, since, image)
+}
+
+/// What `ci/scan.py` keeps.
+fn keep_pipeline_scan(pipeline: &Pipeline, of: &str, digest: &str, findings: &Value) {
+    let record = json!({"schema": 1, "digest": digest, "scanner": "Version: 0.66.0", "status": "COMPLETE",
+        "findings": findings, "at": "2026-11-02T07:40:00Z"});
+    let key = format!("scans/{}.json", of.trim_start_matches("sha256:"));
+    let world = &pipeline.world;
+    let _ = world.upload(ARTIFACTS_BUCKET, &key, record.to_string());
+}
+
+#[test]
+fn an_image_is_deployed_once_whichever_of_its_events_are_lost() {
+    for lost in ["", "ECR Image Scan", "ECR Image Action"] {
+        let (mut pipeline, since, _) = live();
+        pipeline.lose(lost);
+        let digest = push(&mut pipeline, &["latest-dev", "build-2"], &[("LOW", 1)]);
+        deployed_once(&pipeline, since, &digest);
+    }
+}
+
+#[test]
+fn an_image_scanned_before_is_deployed_when_it_gets_the_environments_tag() {
+    let (mut pipeline, since, image) = live();
+    let digest = push(&mut pipeline, &["build-2"], &[]);
+    assert_eq!(scene::image(&pipeline), image);
+    pipeline.world.advance(std::time::Duration::from_hours(50));
+    scene::tag(&mut pipeline, &digest, "latest-dev");
+    let mut delivered = pipeline.delivered.iter().rev();
+    let tagged = delivered.find(|event| event["detail-type"] == "ECR Image Action");
+    let tagged = tagged.cloned().unwrap();
+    pipeline.deliver(&tagged);
+    pipeline.settle();
+    deployed_once(&pipeline, since, &digest);
+}
+
+#[test]
+fn a_push_waits_for_its_scan_and_no_longer_than_the_limit() {
+    let (mut pipeline, since, image) = live();
+    let world = pipeline.world.clone();
+    world.script(|what| what.starts_with("scan "), Outcome::RunsOn);
+    push(&mut pipeline, &["latest-dev", "build-2"], &[]);
+    skipped_once(
+        &pipeline,
+        since,
+        &image,
+        "900 s after its push (SCAN_LIMIT_S)",
+    );
+
+    let (mut pipeline, since, _) = live();
+    let world = pipeline.world.clone();
+    world.script(|what| what.starts_with("scan "), Outcome::RunsOn);
+    let events = world.push_image(REPOSITORY, &["latest-dev", "build-2"], &[]);
+    for event in &events {
+        pipeline.deliver(event);
+    }
+    pipeline.work();
+    assert_eq!(
+        pipeline.decided("deploy-release").last().unwrap(),
+        "scanning"
+    );
+    world.script(|what| what.starts_with("scan "), Outcome::Completes);
+    pipeline.settle();
+    let digest = events[0]["detail"]["image-digest"].as_str().unwrap();
+    deployed_once(&pipeline, since, digest);
+}
+
+#[test]
+fn people_are_told_once_why_an_image_was_not_deployed() {
+    let failing = |reason: &'static str| Some(Outcome::Fails(reason.to_owned()));
+    for (outcome, findings, words) in [
+        (None, vec![("HIGH", 2)], "0 CRITICAL and 2 HIGH"),
+        (failing("no disk"), vec![], "scan is FAILED"),
+        (
+            failing("UNSUPPORTED_IMAGE"),
+            vec![],
+            "has no result of the pipeline's scan",
+        ),
+    ] {
+        let (mut pipeline, since, image) = live();
+        if let Some(outcome) = outcome {
+            let scans = |what: &str| what.starts_with("scan ");
+            pipeline.world.script(scans, outcome);
+        }
+        push(&mut pipeline, &["latest-dev", "build-2"], &findings);
+        skipped_once(&pipeline, since, &image, words);
+    }
+}
+
+#[test]
+fn where_ecr_cannot_scan_the_pipelines_scan_of_that_very_digest_decides() {
+    let unsupported = || {
+        let (pipeline, since, image) = live();
+        let cannot = Outcome::Fails("UNSUPPORTED_IMAGE".to_owned());
+        let world = &pipeline.world;
+        world.script(|what| what.starts_with("scan "), cannot);
+        // The digest is computed from the push: what will be pushed has this one.
+        let digest = memory::World::new().push_image(REPOSITORY, &["latest-dev", "build-2"], &[])
+            [0]["detail"]["image-digest"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (pipeline, since, image, digest)
+    };
+    let tags = ["latest-dev", "build-2"];
+
+    let (mut pipeline, since, _, digest) = unsupported();
+    keep_pipeline_scan(&pipeline, &digest, &digest, &json!({"MEDIUM": 3}));
+    assert_eq!(push(&mut pipeline, &tags, &[]), digest);
+    deployed_once(&pipeline, since, &digest);
+
+    let (mut pipeline, since, image, digest) = unsupported();
+    keep_pipeline_scan(
+        &pipeline,
+        &digest,
+        &digest,
+        &json!({"HIGH": 1, "CRITICAL": 4}),
+    );
+    push(&mut pipeline, &tags, &[]);
+    skipped_once(&pipeline, since, &image, "4 CRITICAL and 1 HIGH");
+
+    let (mut pipeline, since, image, digest) = unsupported();
+    keep_pipeline_scan(&pipeline, &digest, "sha256:0", &json!({}));
+    push(&mut pipeline, &tags, &[]);
+    skipped_once(
+        &pipeline,
+        since,
+        &image,
+        "has no result of the pipeline's scan",
+    );
+}
