@@ -10,8 +10,9 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -45,26 +46,65 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
 fn the_demonstration_ends_as_told() {
     let _alone = alone();
     let output = tempfile::tempdir().unwrap();
-    let ended = Command::new(programs().join("demo"))
+    let mut demo = Command::new(programs().join("demo"))
         .args([
+            "--keep",
             "--project-root",
             root().to_str().unwrap(),
             "--output",
             output.path().to_str().unwrap(),
         ])
-        .output()
+        // By this a process of it is known.
+        .env("TMPDIR", output.path())
+        .stdout(Stdio::piped())
+        .spawn()
         .unwrap();
-    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let mut printed = String::new();
+    for line in BufReader::new(demo.stdout.as_mut().unwrap()).lines() {
+        printed += &(line.unwrap() + "\n");
+        // Its last line, when everything was shown and the cloud stays up.
+        if printed.contains("forecasting API ") {
+            break;
+        }
+    }
     println!("{printed}");
-    assert!(
-        ended.status.success(),
-        "{printed}\n{}",
-        String::from_utf8_lossy(&ended.stderr)
-    );
+    let up = left_in(output.path());
+    let ended = Command::new("kill")
+        .args(["-INT", &demo.id().to_string()])
+        .status();
+    let status = demo.wait().unwrap();
+    assert!(ended.unwrap().success(), "{printed}");
     let report: Value =
         serde_json::from_slice(&fs::read(output.path().join("report.json")).unwrap()).unwrap();
-    assert_eq!(report["passed"], true);
-    assert_eq!(report["scenes"].as_array().unwrap().len(), 9);
+    assert_eq!(report["passed"], true, "{printed}");
+    let scenes = report["scenes"].as_array().unwrap();
+    assert_eq!(scenes.len(), 9);
+    assert_eq!(
+        status.code(),
+        Some(0),
+        "it was shown; ending the stay is no failure"
+    );
+    assert!(up.len() > 3, "the cloud stayed up: {up:?}");
+    assert_eq!(left_in(output.path()), [""; 0], "nothing is left running");
+    let seconds = report["seconds"].as_f64().unwrap();
+    stories::report(&format!(
+        "the demonstration's 9 scenes ended as told, in {seconds:.0} s"
+    ));
+}
+
+/// Command lines of the processes that have this folder in their environment.
+fn left_in(folder: &Path) -> Vec<String> {
+    let folder = fs::canonicalize(folder).unwrap();
+    let of = |process: PathBuf| {
+        let environment = fs::read(process.join("environ")).ok()?;
+        let command = fs::read(process.join("cmdline")).ok()?;
+        let is_of_it = String::from_utf8_lossy(&environment).contains(folder.to_str()?);
+        is_of_it.then(|| String::from_utf8_lossy(&command).replace('\0', " "))
+    };
+    let processes = fs::read_dir("/proc").unwrap();
+    processes
+        .filter_map(|process| of(process.unwrap().path()))
+        .collect()
 }
 
 #[test]

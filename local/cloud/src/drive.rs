@@ -4,6 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+};
 use local_wire::{Deliver as _, ImageSpec, Method, S3Object};
 use serde_json::{Value, json};
 
@@ -265,6 +269,26 @@ impl Cloud {
     /// A client of the cluster that may do everything.
     pub async fn kubernetes(&self) -> anyhow::Result<kube::Client> {
         self.services.kubernetes().await
+    }
+
+    /// The Deployments and `ReplicaSets` of the environment, each with its generation: a rollout that
+    /// changes nothing a person sees changes these.
+    pub async fn workloads(&self) -> anyhow::Result<Vec<String>> {
+        let client = self.kubernetes().await?;
+        let mut workloads = vec![];
+        for kind in ["Deployment", "ReplicaSet"] {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
+            let namespace = &self.around.namespace;
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(client.clone(), namespace, &resource);
+            for object in api.list(&ListParams::default()).await? {
+                let generation = object.metadata.generation.unwrap_or_default();
+                let name = object.metadata.name.unwrap_or_default();
+                workloads.push(format!("{kind} {name}, generation {generation}"));
+            }
+        }
+        workloads.sort();
+        Ok(workloads)
     }
 
     /// Version of the cluster (`1.36`).

@@ -71,6 +71,14 @@ impl Tap {
         }
     }
 
+    /// Whether what was seen at this place was announced before: what is told of one fact has one id, and
+    /// a function that sees the fact twice announces it twice.
+    pub(crate) fn is_repeated(&self, at: usize) -> bool {
+        let id = |event: &Value| (event["detail-type"].clone(), event["detail"]["id"].clone());
+        let (earlier, event) = (&self.seen[..at], &self.seen[at]);
+        event["detail"]["id"].is_string() && earlier.iter().any(|other| id(other) == id(event))
+    }
+
     async fn receive(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
         let wire = cloud.wire();
         let body = json!({"QueueUrl": self.url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0});

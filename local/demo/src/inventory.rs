@@ -1,4 +1,4 @@
-//! What there is: jobs, packages, releases, records, messages. Two inventories that are equal say
+//! What there is: jobs, packages, endpoints as they stand, workloads, releases, records, messages. Two inventories that are equal say
 //! that nothing new was made.
 
 use std::collections::BTreeMap;
@@ -48,6 +48,11 @@ pub(crate) async fn take(cloud: &Cloud) -> anyhow::Result<Inventory> {
             sagemaker_list(cloud, operation, body, list, name).await?,
         );
     }
+    inventory.insert(
+        "endpoints as they stand".to_owned(),
+        endpoints(cloud).await?,
+    );
+    inventory.insert("workloads".to_owned(), cloud.workloads().await?);
     let objects = cloud.objects(&cloud.place().artifacts_bucket(), "").await?;
     inventory.insert(
         "objects".to_owned(),
@@ -72,6 +77,27 @@ pub(crate) async fn take(cloud: &Cloud) -> anyhow::Result<Inventory> {
             .collect(),
     );
     Ok(inventory)
+}
+
+/// Each endpoint with its configuration and when it was last changed: an update to what it has already
+/// would be seen.
+async fn endpoints(cloud: &Cloud) -> anyhow::Result<Vec<String>> {
+    let wire = cloud.wire().at(&cloud.addresses().sagemaker);
+    let list = ("Endpoints", "EndpointName");
+    let names = sagemaker_list(cloud, "ListEndpoints", json!({}), list.0, list.1).await?;
+    let mut endpoints = vec![];
+    for name in names {
+        let body = json!({"EndpointName": name});
+        let target = "SageMaker.DescribeEndpoint";
+        let endpoint = wire.json("sagemaker", target, body).await?;
+        endpoints.push(format!(
+            "{name} on {} ({}) since {}",
+            endpoint["EndpointConfigName"],
+            endpoint["EndpointStatus"],
+            endpoint["LastModifiedTime"]
+        ));
+    }
+    Ok(endpoints)
 }
 
 async fn sagemaker_list(

@@ -72,7 +72,7 @@ const SCENES: [(usize, &str, &str); 9] = [
     (
         5,
         "The weekly check, Monday 02:00 UTC",
-        "keep, retrain or no-data, with the reason",
+        "no-data where scene 2 replaced the champion: no row is new to it; else keep or retrain, by what it measures on rows that are",
     ),
     (
         6,
@@ -106,19 +106,50 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    tokio::select! {
-        ended = run(&arguments) => match ended {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => {
-                eprintln!("demo: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+    let screen = Screen::new();
+    let shown = tokio::select! {
+        shown = show(&arguments, &screen) => shown,
         // Dropping the cloud stops everything that it started.
-        _ = tokio::signal::ctrl_c() => ExitCode::from(130),
-        () = terminated() => ExitCode::from(143),
+        signal = asked_to_end() => return ExitCode::from(signal),
+    };
+    let Shown {
+        cloud,
+        state,
+        passed,
+    } = match shown {
+        Ok(shown) => shown,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // Whoever ends the stay doesn't break the demonstration off: it was shown, and ends as it did.
+    if arguments.keep {
+        stay(&cloud, &screen).await;
     }
+    cloud.stop().await;
+    drop(state);
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Completes when a person or the system asks the process to end: the exit code of one that breaks off.
+async fn asked_to_end() -> u8 {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => 130,
+        () = terminated() => 143,
+    }
+}
+
+/// All scenes were shown; the cloud is still up.
+struct Shown {
+    cloud: Cloud,
+    /// The cloud's files, which go when this does.
+    state: StateFolder,
+    passed: bool,
 }
 
 /// Completes when the process is asked to end.
@@ -131,8 +162,7 @@ async fn terminated() {
     }
 }
 
-async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let screen = Screen::new();
+async fn show(arguments: &Arguments, screen: &Screen) -> anyhow::Result<Shown> {
     let path = arguments.output.join("report.json");
     Report::clear(&path)?;
     let least = Least::read(&arguments.project_root)?;
@@ -166,7 +196,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         settings = format!("{settings}; {cluster}");
     }
 
-    let report = play(&cloud, &mut tap, &screen, &uploads, &bins, settings).await;
+    let report = play(&cloud, &mut tap, screen, &uploads, &bins, settings).await;
     report.write(&path)?;
     let verdict = if report.passed {
         "every scene ended as told"
@@ -178,11 +208,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         report.seconds,
         path.display()
     ));
-    if arguments.keep {
-        stay(&cloud, &screen).await?;
-    }
-    cloud.stop().await;
-    Ok(report.passed)
+    Ok(Shown {
+        cloud,
+        state,
+        passed: report.passed,
+    })
 }
 
 /// See [`SETTINGS`].
@@ -304,7 +334,7 @@ async fn play(
     }
 }
 
-async fn stay(cloud: &Cloud, screen: &Screen) -> anyhow::Result<()> {
+async fn stay(cloud: &Cloud, screen: &Screen) {
     let addresses = cloud.addresses();
     screen.line("\nThe cloud stays up until Ctrl-C:");
     for (name, address) in [
@@ -316,5 +346,5 @@ async fn stay(cloud: &Cloud, screen: &Screen) -> anyhow::Result<()> {
     ] {
         screen.line(&format!("  {name:<16} {address}"));
     }
-    tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
+    asked_to_end().await;
 }

@@ -242,7 +242,8 @@ impl Stage<'_> {
         ])
     }
 
-    /// Scene 5: Monday, 02:00 UTC.
+    /// Scene 5: Monday, 02:00 UTC. Which verdict is right follows from scene 2: a champion that learnt from
+    /// the newest data has no new rows to be checked by, and one that was kept has those that came after it.
     pub(crate) async fn weekly_check(&mut self) -> Seen {
         let stage = self.screen.stage("weekly check");
         let place = self.cloud.place();
@@ -266,7 +267,39 @@ impl Stage<'_> {
             text(&checked["reason"])
         );
         stage.done(&verdict);
+        let judged = self.newest("ModelJudged").context("no ModelJudged")?;
+        let replaced = judged["verdict"] == "pass";
+        let expected: &[&str] = if replaced {
+            &["no-data"]
+        } else {
+            &["keep", "retrain"]
+        };
+        ensure!(
+            expected.contains(&text(&checked["verdict"]).as_str()),
+            "scene 2 judged {}, so {} was expected: {verdict}",
+            text(&judged["verdict"]),
+            expected.join(" or ")
+        );
         let mut seen = vec![verdict];
+        if replaced {
+            ensure!(
+                checked["metrics"].is_null(),
+                "no row is new, and something was measured: {checked}"
+            );
+        } else {
+            let metrics = &checked["metrics"];
+            ensure!(
+                metrics["rows"].as_u64().is_some_and(|rows| rows > 0),
+                "a verdict without rows: {checked}"
+            );
+            let measured = format!(
+                "accuracy {:.4} on {} rows that are new to the champion",
+                number(&metrics["accuracy"]),
+                metrics["rows"]
+            );
+            self.screen.line(&format!("    {measured}"));
+            seen.push(measured);
+        }
         seen.extend(self.rest().await?);
         Ok(seen)
     }
@@ -310,6 +343,9 @@ impl Stage<'_> {
     ) -> anyhow::Result<Value> {
         let deadline = Instant::now() + STAGE_LIMIT;
         while let Some(event) = self.tap.next(self.cloud, deadline).await? {
+            if self.tap.is_repeated(self.tap.seen.len() - 1) {
+                continue;
+            }
             let seen = event["detail-type"].as_str().unwrap_or_default();
             if seen == detail_type && matches(&event["detail"]) {
                 return Ok(event["detail"].clone());
@@ -364,11 +400,12 @@ impl Stage<'_> {
         lines.into_iter().take(20).collect()
     }
 
+    /// The newest fact of a type; one that was told again isn't new.
     fn newest(&self, detail_type: &str) -> Option<Value> {
-        let mut events = self.tap.seen.iter().rev();
-        events
-            .find(|event| event["detail-type"] == detail_type)
-            .map(|event| event["detail"].clone())
+        let told = self.tap.seen.iter();
+        let mut told = told.enumerate().rev();
+        told.find(|(at, event)| event["detail-type"] == detail_type && !self.tap.is_repeated(*at))
+            .map(|(_, event)| event["detail"].clone())
     }
 
     /// What a customer asks.

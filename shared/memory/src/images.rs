@@ -21,7 +21,8 @@ pub(crate) struct Pushed {
     findings: BTreeMap<String, u32>,
     scan_status: &'static str,
     scan_ended: Option<Timestamp>,
-    pushed: Timestamp,
+    /// When it was pushed.
+    since: Timestamp,
 }
 
 impl Pushed {
@@ -109,7 +110,7 @@ impl World {
                 .collect(),
             scan_status: "IN_PROGRESS",
             scan_ended: None,
-            pushed: now,
+            since: now,
         });
         // Events that wait for `run_services` are not this push's.
         let waiting = std::mem::take(&mut state.events);
@@ -160,7 +161,7 @@ impl ImageRegistry for World {
             Some(StoredImage {
                 image: envelope::image(&image.repository, &image.digest),
                 tags: image.tags.clone(),
-                pushed: Some(image.pushed),
+                pushed: Some(image.since),
             })
         })
     }

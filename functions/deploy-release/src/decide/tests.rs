@@ -330,11 +330,7 @@ fn a_model() {
 }
 
 #[test]
-fn an_image() {
-    let waiting = |approval| Facts {
-        waiting_model: Some(package(2, approval)),
-        ..fresh()
-    };
+fn an_images_scan() {
     let with = |scan| Half::Image(image(2, "latest-dev"), scan);
     let cases = vec![
         ("clean", clean_image(2), live(), "deploy", "scanned clean"),
@@ -407,6 +403,21 @@ fn an_image() {
             "not-for-this-function",
             "latest-dev",
         ),
+    ];
+    for (name, half, facts, expected, word) in cases {
+        let (decision, reason) = said(&half, &facts);
+        assert_eq!(decision, expected, "{name}: {reason}");
+        assert!(reason.contains(word), "{name}: {reason}");
+    }
+}
+
+#[test]
+fn an_image() {
+    let waiting = |approval| Facts {
+        waiting_model: Some(package(2, approval)),
+        ..fresh()
+    };
+    let cases = [
         ("already live", clean_image(1), live(), "already-live", ""),
         (
             "first, no model",
