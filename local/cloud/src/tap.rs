@@ -73,10 +73,13 @@ impl Tap {
 
     /// Whether what was seen at this place was announced before: what is told of one fact has one id, and
     /// a function that sees the fact twice announces it twice.
-    pub(crate) fn is_repeated(&self, at: usize) -> bool {
+    pub fn is_repeated(&self, at: usize) -> bool {
         let id = |event: &Value| (event["detail-type"].clone(), event["detail"]["id"].clone());
-        let (earlier, event) = (&self.seen[..at], &self.seen[at]);
-        event["detail"]["id"].is_string() && earlier.iter().any(|other| id(other) == id(event))
+        let Some(event) = self.seen.get(at) else {
+            return false;
+        };
+        let mut earlier = self.seen.iter().take(at);
+        event["detail"]["id"].is_string() && earlier.any(|other| id(other) == id(event))
     }
 
     async fn receive(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
