@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 PYTHON ?= python3
+# The oldest Rust that compiles this, as Cargo.toml says.
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 VENV := .venv
 TARGET := $(or $(CARGO_TARGET_DIR),target)/release
 MINISTACK := $(CURDIR)/$(VENV)/bin/ministack
@@ -19,7 +21,11 @@ help: ## List the targets
 prerequisites:
 	@missing=0
 	need() { command -v "$$1" >/dev/null || { echo "missing: $$1 — $$2" >&2; missing=1; }; }
-	need $(CARGO) "install Rust 1.95 or newer (rustup.rs)"
+	need $(CARGO) "install Rust $(RUST) or newer (rustup.rs)"
+	if command -v $(CARGO) >/dev/null; then
+	  version="$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2)"
+	  [ "$$(printf '%s\n' "$(RUST)" "$$version" | sort -V | head -n 1)" = "$(RUST)" ] || { echo "missing: Rust $(RUST) or newer — $(CARGO) is $${version:-of no version}; rustup update stable" >&2; missing=1; }
+	fi
 	need cc "install a C compiler (Debian: apt-get install gcc)"
 	need $(PYTHON) "install Python 3.10 or newer with venv (Debian: apt-get install python3-venv)"
 	if command -v $(PYTHON) >/dev/null; then
@@ -49,6 +55,10 @@ local: build $(VENV)/.installed ## Start the cloud on this machine and leave it 
 
 .PHONY: lint
 lint: prerequisites ## Formatting and clippy, warnings refused
+	@missing=0
+	$(CARGO) fmt --version >/dev/null 2>&1 || { echo "missing: rustfmt — rustup component add rustfmt (Debian's Rust: apt-get install rustfmt)" >&2; missing=1; }
+	$(CARGO) clippy --version >/dev/null 2>&1 || { echo "missing: clippy — rustup component add clippy (Debian's Rust: apt-get install rust-clippy)" >&2; missing=1; }
+	[ $$missing = 0 ] || exit 1
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 

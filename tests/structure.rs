@@ -19,10 +19,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A member of the workspace: its folder (`functions/notify`) and its dependencies outside tests.
+/// A member of the workspace: its folder (`functions/notify`), its dependencies outside tests, and those
+/// of its tests and its build script.
 struct Member {
     folder: String,
     dependencies: BTreeSet<String>,
+    of_tests: BTreeSet<String>,
 }
 
 fn members() -> BTreeMap<String, Member> {
@@ -50,13 +52,16 @@ fn members() -> BTreeMap<String, Member> {
             .trim_start_matches(base)
             .trim_matches('/')
             .trim_end_matches("/Cargo.toml");
-        let dependencies = package["dependencies"].as_array().unwrap().iter();
-        let dependencies = dependencies
-            .filter(|dependency| dependency["kind"].is_null())
-            .map(|dependency| dependency["name"].as_str().unwrap().to_owned());
+        let dependencies = |is_of_program: bool| {
+            let all = package["dependencies"].as_array().unwrap().iter();
+            all.filter(|dependency| dependency["kind"].is_null() == is_of_program)
+                .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+                .collect()
+        };
         Member {
             folder: folder.to_owned(),
-            dependencies: dependencies.collect(),
+            dependencies: dependencies(true),
+            of_tests: dependencies(false),
         }
     };
     let packages = metadata["packages"].as_array().unwrap().iter();
@@ -94,6 +99,10 @@ fn a_function_is_called_the_same_everywhere() {
     for (name, member) in members() {
         if let Some(folder) = member.folder.strip_prefix("functions/") {
             assert_eq!(folder, name, "folder and crate");
+            let library = root().join(&member.folder).join("src/lib.rs");
+            let says = format!("pub const NAME: &str = \"{name}\";");
+            let library = std::fs::read_to_string(library).unwrap();
+            assert!(library.contains(&says), "{name}: `{says}` isn't there");
         }
     }
     assert_eq!(stems("events/patterns"), functions, "events/patterns");
@@ -113,11 +122,24 @@ fn a_function_is_called_the_same_everywhere() {
 #[test]
 fn functions_meet_through_events_only() {
     let functions = functions();
-    for (name, member) in members() {
-        let imported: Vec<_> = member.dependencies.intersection(&functions).collect();
+    let members = members();
+    for (name, member) in &members {
+        // Not even in tests: stories are told in `tests`, which sees all of them.
+        let all = member.dependencies.union(&member.of_tests);
+        let imported: Vec<_> = all.filter(|name| functions.contains(*name)).collect();
         assert!(
             imported.is_empty() || name == "stories",
             "{name} imports {imported:?}"
+        );
+    }
+    for name in &functions {
+        let ours = members[name].dependencies.iter();
+        let mut ours = ours.filter_map(|dependency| members.get_key_value(dependency));
+        let other = ours.find(|(_, member)| !member.folder.starts_with("shared/"));
+        assert!(other.is_none(), "{name} imports {:?}", other.map(|it| it.0));
+        assert!(
+            !members[name].dependencies.contains("memory"),
+            "{name} imports the world in memory, which is for tests"
         );
     }
 }
@@ -164,22 +186,62 @@ fn each_layer_sees_only_what_is_below_it() {
     }
 }
 
+/// Who uses a part of a client though it isn't `aws`, and why that is right.
+const OTHER_CLIENTS: &[(&str, &str, &str)] = &[
+    (
+        "local-cloud",
+        "kube",
+        "it plays the pipeline, which applies the manifests once",
+    ),
+    ("local-cloud", "k8s-openapi", "the objects of that"),
+    (
+        "local-cloud",
+        "aws-smithy-cbor",
+        "in tests: what CloudWatch's clients send",
+    ),
+    (
+        "local-wire",
+        "aws-credential-types",
+        "a stand-in checks signatures as AWS does",
+    ),
+    ("local-wire", "aws-sigv4", "the same"),
+    ("local-wire", "aws-smithy-runtime-api", "the same"),
+    (
+        "local-alarms",
+        "aws-smithy-cbor",
+        "CloudWatch's protocol, from the other side",
+    ),
+    ("local-alarms", "aws-smithy-types", "the same"),
+    (
+        "local-kubernetes",
+        "kube",
+        "in tests: the stand-in is asked by the real client",
+    ),
+    ("local-kubernetes", "k8s-openapi", "the objects of that"),
+    (
+        "stories",
+        "kube",
+        "stories on a cluster look at what is there",
+    ),
+    ("stories", "k8s-openapi", "the objects of that"),
+];
+
 #[test]
 fn only_one_crate_sees_aws_and_only_one_the_lambda_runtime() {
+    let mut used = BTreeSet::new();
     for (name, member) in members() {
-        let clients = member.dependencies.iter().filter(|dependency| {
-            dependency.starts_with("aws-sdk-")
-                || *dependency == "aws-config"
-                || *dependency == "kube"
-        });
-        // The local cloud plays the pipeline there: it applies the manifests once, before any function runs.
-        let clients: Vec<_> = clients
-            .filter(|client| !(name == "local-cloud" && *client == "kube"))
-            .collect();
-        assert!(
-            name == "aws" || clients.is_empty(),
-            "{name} uses {clients:?}"
-        );
+        let is_client = |dependency: &&String| {
+            let clients = ["aws-", "kube", "k8s-openapi"];
+            clients.iter().any(|client| dependency.starts_with(client))
+        };
+        let all = member.dependencies.union(&member.of_tests);
+        for client in all.filter(is_client).filter(|_| name != "aws") {
+            let allowed = OTHER_CLIENTS
+                .iter()
+                .find(|(user, client_of, _)| *user == name && client_of == client);
+            assert!(allowed.is_some(), "{name} uses {client}");
+            used.insert(allowed);
+        }
         for (dependency, owner) in [
             ("lambda_runtime", "runtime"),
             ("aws_lambda_events", "runtime"),
@@ -190,6 +252,11 @@ fn only_one_crate_sees_aws_and_only_one_the_lambda_runtime() {
             );
         }
     }
+    assert_eq!(
+        used.len(),
+        OTHER_CLIENTS.len(),
+        "an exception that nobody needs"
+    );
 }
 
 /// A setting of a function, its own or the defaults'.

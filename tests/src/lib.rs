@@ -5,6 +5,7 @@ mod disorder;
 mod pipeline;
 mod routes;
 pub mod scene;
+mod settings;
 mod story;
 mod told;
 

@@ -9,13 +9,16 @@ use std::{
     time::Duration,
 };
 
-use domain::{Class, Result, Step, ports::Clock as _, settings::Settings};
+use domain::{Class, Result, Step, ports::Clock as _};
 use events::Received;
-use memory::{ACCOUNT, ARTIFACTS_BUCKET, CrashPoint, DATA_BUCKET, REGION, World};
+use memory::{CrashPoint, DATA_BUCKET, World};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Disorder, Routes};
+use crate::{
+    Disorder, Routes,
+    settings::{settings, settings_with},
+};
 
 /// A message in a function's queue.
 #[derive(Debug, Clone)]
@@ -441,57 +444,5 @@ fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("a port of the world in memory waited"),
-    }
-}
-
-/// A function's variables in `infra/functions.json`, with the names that its values may use.
-fn settings(function: &str) -> Settings {
-    settings_with(function, &[])
-}
-
-/// The same with some of them changed.
-#[allow(clippy::unwrap_used)]
-fn settings_with(function: &str, changed: &[(&str, &str)]) -> Settings {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/functions.json");
-    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let variables = |value: &Value| {
-        let object = value["environment"]
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
-        object
-            .into_iter()
-            .map(|(name, value)| (name, filled(value.as_str().unwrap_or_default())))
-            .collect::<Vec<_>>()
-    };
-    Settings::new(
-        variables(&file["defaults"])
-            .into_iter()
-            .chain(variables(&file["functions"][function]))
-            .chain(
-                changed
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-            ),
-    )
-}
-
-fn filled(text: &str) -> String {
-    let text = text
-        .replace("${environment}", "dev")
-        .replace("${artifacts_bucket}", ARTIFACTS_BUCKET)
-        .replace("${data_bucket}", DATA_BUCKET)
-        .replace("${model_package_group}", "retail-forecast-models")
-        .replace("${infer_repository}", "retail-forecast-infer")
-        .replace("${endpoint_name}", "retail-forecast-dev")
-        .replace("${namespace}", "retail-forecast-dev")
-        .replace("${frozen}", "")
-        .replace("${account}", ACCOUNT)
-        .replace("${region}", REGION);
-    // What is left names places that the world in memory doesn't have.
-    if text.contains("${") {
-        "unused".to_owned()
-    } else {
-        text
     }
 }

@@ -4,6 +4,10 @@
 //!   simulated: it reports what the manifest's annotations say, see [`crate::image`].
 //! - `StartImageScan`, `DescribeImageScanFindings`, and the scan's part of `DescribeImages`.
 //! - Tags are immutable but for `latest-*`.
+//!
+//! Left out: scans that fail, never end or can't read an image (`FAILED`, `UNSUPPORTED_IMAGE`; the world in
+//! memory has them, see `tests/images.rs`), scan on push switched off, the event of a deleted image, the
+//! limit of one scan of an image a day, and the pages of a long list of findings.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
 //! The cloud as a whole, with the real emulator and a function of our own. Without the emulator
-//! (`make` installs it, or `MINISTACK` names it) these tests do nothing but say so.
+//! (`make` installs it, or `MINISTACK` names it) these tests fail and say what to do.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
