@@ -7,6 +7,8 @@
     reason = "a test"
 )]
 
+use std::time::Duration;
+
 use memory::{ARTIFACTS_BUCKET, Outcome};
 use serde_json::{Value, json};
 use stories::{Pipeline, scene, scene::push};
@@ -77,7 +79,7 @@ fn an_image_scanned_before_is_deployed_when_it_gets_the_environments_tag() {
     let (mut pipeline, since, image) = live();
     let digest = push(&mut pipeline, &["build-2"], &[]);
     assert_eq!(scene::image(&pipeline), image);
-    pipeline.world.advance(std::time::Duration::from_hours(50));
+    pipeline.world.advance(Duration::from_hours(50));
     scene::tag(&mut pipeline, &digest, "latest-dev");
     let mut delivered = pipeline.delivered.iter().rev();
     let tagged = delivered.find(|event| event["detail-type"] == "ECR Image Action");
@@ -131,11 +133,17 @@ fn people_are_told_once_why_an_image_was_not_deployed() {
         ),
     ] {
         let (mut pipeline, since, image) = live();
-        if let Some(outcome) = outcome {
-            let scans = |what: &str| what.starts_with("scan ");
-            pipeline.world.script(scans, outcome);
+        // The scan takes its time, so that its end is told later than the push.
+        let scans = |what: &str| what.starts_with("scan ");
+        pipeline.world.script(scans, Outcome::RunsOn);
+        let tags = ["latest-dev", "build-2"];
+        for event in pipeline.world.push_image(REPOSITORY, &tags, &findings) {
+            pipeline.deliver(&event);
         }
-        push(&mut pipeline, &["latest-dev", "build-2"], &findings);
+        pipeline.settle_within(Duration::from_secs(40));
+        let outcome = outcome.unwrap_or(Outcome::Completes);
+        pipeline.world.script(scans, outcome);
+        pipeline.settle();
         skipped_once(&pipeline, since, &image, words);
     }
 }
