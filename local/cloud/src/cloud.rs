@@ -15,7 +15,7 @@ use local_wire::Wire;
 use tokio::sync::Mutex;
 
 use crate::{
-    deploy,
+    deploy::{self, Roles},
     drive::Alert,
     emulator::{self, Emulator},
     identity::Identity,
@@ -135,6 +135,11 @@ impl Cloud {
         let names = place.names(&addresses.service);
         let names = names.with([("namespace", namespace.clone())]);
         let endpoints = addresses.for_functions();
+        let roles = Roles {
+            sagemaker: settings.role("sagemaker", &names)?,
+            api: settings.role("api", &names)?,
+            pipeline: settings.role("pipeline", &names)?,
+        };
         let plans = plan(&settings, &place, wire.endpoint(), &names, &endpoints)?;
         refuse(&plans)?;
 
@@ -146,7 +151,7 @@ impl Cloud {
             namespace,
             wire,
         };
-        deploy::foundation(&around.wire, &around.place).await?;
+        deploy::foundation(&around.wire, &around.place, &roles).await?;
         clock.lap("foundation");
         let stand_ins = async {
             let pods = around

@@ -18,17 +18,34 @@ use crate::{
 const IAM: &str = "2010-05-08";
 const SNS: &str = "2010-03-31";
 
-/// What all functions share: buckets, bus, topic and inbox, the roles of
-/// SageMaker and of the API, repositories.
-pub async fn foundation(wire: &Wire, place: &Place) -> anyhow::Result<()> {
+/// What others than the functions may do, each from its file: SageMaker's jobs and endpoints, the pods of
+/// the forecasting API, pipelines.
+#[derive(Debug)]
+pub struct Roles {
+    pub(crate) sagemaker: Value,
+    pub(crate) api: Value,
+    pub(crate) pipeline: Value,
+}
+
+/// What all functions share: buckets, bus, topic and inbox, repositories, and the other roles.
+pub async fn foundation(wire: &Wire, place: &Place, roles: &Roles) -> anyhow::Result<()> {
+    let api = (place.api_role(), "pods.eks.amazonaws.com", &roles.api);
+    let execution = place.execution_role().to_owned();
+    let sagemaker = (execution, "sagemaker.amazonaws.com", &roles.sagemaker);
+    // As Jenkins' instance has it; from GitHub it is assumed with a web identity.
+    let pipeline = (place.pipeline_role(), "ec2.amazonaws.com", &roles.pipeline);
+    let roles = [api, sagemaker, pipeline]
+        .into_iter()
+        .map(|(name, service, policy)| async move {
+            role(wire, &name, &plan::trust(service), Some(policy)).await
+        });
     tokio::try_join!(
         data_bucket(wire, place),
         bucket(wire, place.artifacts_bucket()),
         bus(wire, place),
         alerts(wire, place),
-        execution_role(wire, place),
         repositories(wire, place),
-        api_role(wire, place),
+        try_join_all(roles),
     )?;
     Ok(())
 }
@@ -91,6 +108,10 @@ async fn data_bucket(wire: &Wire, place: &Place) -> anyhow::Result<()> {
         "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>";
     let path = format!("/{name}?notification");
     wire.rest("s3", Method::PUT, &path, &[], notify).await?;
+    // An upload is read as it was told: in the version that its event names.
+    let versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let path = format!("/{name}?versioning");
+    wire.rest("s3", Method::PUT, &path, &[], versions).await?;
     Ok(())
 }
 
@@ -147,42 +168,6 @@ async fn alerts(wire: &Wire, place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What SageMaker's jobs and endpoints may do: read the data and their models, write their output,
-/// pull their images, log and measure, look at the alarms of updates.
-async fn execution_role(wire: &Wire, place: &Place) -> anyhow::Result<()> {
-    let buckets = [place.data_bucket(), place.artifacts_bucket()];
-    let arns = buckets.map(|bucket| format!("arn:aws:s3:::{bucket}"));
-    let objects = arns.clone().map(|arn| format!("{arn}/*"));
-    let repositories = place
-        .repositories()
-        .map(|name| place.arn("ecr", &format!("repository/{name}")));
-    let logs = place.arn("logs", "log-group:/aws/sagemaker/*");
-    let alarms = place.arn("cloudwatch", "alarm:*");
-    let allow = |actions: Value, resources: Value| json!({"Effect": "Allow", "Action": actions, "Resource": resources});
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [
-            allow(json!("s3:ListBucket"), json!(arns)),
-            allow(json!(["s3:GetObject", "s3:PutObject"]), json!(objects)),
-            allow(
-                json!(["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]),
-                json!(repositories),
-            ),
-            allow(json!(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]), json!(logs)),
-            // Endpoint updates look at their alarms with this role.
-            allow(json!("cloudwatch:DescribeAlarms"), json!(alarms)),
-            allow(json!(["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]), json!("*")),
-        ],
-    });
-    role(
-        wire,
-        place.execution_role(),
-        &plan::trust("sagemaker.amazonaws.com"),
-        Some(&policy),
-    )
-    .await
-}
-
 /// A role with one inline policy, or none.
 async fn role(
     wire: &Wire,
@@ -193,15 +178,21 @@ async fn role(
     let trust = trust.to_string();
     let params = [("RoleName", name), ("AssumeRolePolicyDocument", &trust)];
     wire.query("iam", IAM, "CreateRole", &params).await?;
-    if let Some(policy) = policy {
-        let policy = policy.to_string();
-        let params = [
-            ("RoleName", name),
-            ("PolicyName", name),
-            ("PolicyDocument", &policy),
-        ];
-        wire.query("iam", IAM, "PutRolePolicy", &params).await?;
+    match policy {
+        Some(policy) => role_policy(wire, name, policy).await,
+        None => Ok(()),
     }
+}
+
+/// Gives a role its one inline policy, in the place of an earlier one.
+pub(crate) async fn role_policy(wire: &Wire, role: &str, policy: &Value) -> anyhow::Result<()> {
+    let policy = policy.to_string();
+    let params = [
+        ("RoleName", role),
+        ("PolicyName", role),
+        ("PolicyDocument", &policy),
+    ];
+    wire.query("iam", IAM, "PutRolePolicy", &params).await?;
     Ok(())
 }
 
@@ -222,20 +213,6 @@ async fn repositories(wire: &Wire, place: &Place) -> anyhow::Result<()> {
         .await?;
     }
     Ok(())
-}
-
-/// What the forecasting API's pods may do: read models, put metrics.
-async fn api_role(wire: &Wire, place: &Place) -> anyhow::Result<()> {
-    let models = format!("arn:aws:s3:::{}/models/*", place.artifacts_bucket());
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": models},
-            {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*"},
-        ],
-    });
-    let trust = plan::trust("pods.eks.amazonaws.com");
-    role(wire, &place.api_role(), &trust, Some(&policy)).await
 }
 
 async fn queue(wire: &Wire, queue: &QueuePlan, redrive: Option<(&str, u32)>) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use local_wire::{Deliver as _, ImageSpec, Method, S3Object};
 use serde_json::{Value, json};
 
 use crate::{
-    Cloud,
+    Cloud, deploy,
     image::{self, Findings},
     plan::FunctionPlan,
 };
@@ -201,20 +201,25 @@ impl Cloud {
 
     /// Pushes the `train` and `serve` that were built into `folder`, tagged for this environment.
     pub async fn push_built_images(&self, folder: &Path) -> anyhow::Result<()> {
+        self.push_built_image(folder, true).await?;
+        self.push_built_image(folder, false).await
+    }
+
+    /// Pushes one of the two: the one that trains, or the one that serves.
+    pub async fn push_built_image(&self, folder: &Path, trains: bool) -> anyhow::Result<()> {
         let tag = format!("latest-{}", self.place().environment);
-        let images = [
-            ("retail-forecast-train", Some(folder.join("train")), None),
-            ("retail-forecast-infer", None, Some(folder.join("serve"))),
-        ];
-        for (repository, train, serve) in images {
-            let spec = ImageSpec {
-                train,
-                serve,
-                environment: BTreeMap::new(),
-            };
-            self.push_image(repository, &[&tag, "build-1"], &spec, &Findings::new())
-                .await?;
-        }
+        let (repository, train, serve) = if trains {
+            ("retail-forecast-train", Some(folder.join("train")), None)
+        } else {
+            ("retail-forecast-infer", None, Some(folder.join("serve")))
+        };
+        let spec = ImageSpec {
+            train,
+            serve,
+            environment: BTreeMap::new(),
+        };
+        self.push_image(repository, &[&tag, "build-1"], &spec, &Findings::new())
+            .await?;
         Ok(())
     }
 
@@ -254,6 +259,13 @@ impl Cloud {
         self.wire()
             .rest("lambda", Method::PUT, &path, &headers, body)
             .await?;
+        Ok(())
+    }
+
+    /// Gives a role another policy, as a later deployment of the project would.
+    pub async fn set_policy(&self, role: &str, policy: &Value) -> anyhow::Result<()> {
+        deploy::role_policy(self.wire(), role, policy).await?;
+        self.identity().forget(role).await;
         Ok(())
     }
 

@@ -34,6 +34,8 @@ pub struct Identity {
     sessions: Mutex<HashMap<String, Session>>,
     /// By role.
     policies: Mutex<HashMap<String, Arc<Vec<Policy>>>>,
+    /// By a role's ARN: one session for all that a service does with it.
+    roles: Mutex<HashMap<String, Wire>>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,7 +63,8 @@ impl Identity {
             wire,
             place,
             sessions: Mutex::new(sessions),
-            policies: Mutex::new(HashMap::new()),
+            policies: Mutex::default(),
+            roles: Mutex::default(),
         }
     }
 
@@ -90,6 +93,20 @@ impl Identity {
         let key = credentials.access_key_id.clone();
         self.sessions.lock().await.insert(key, session);
         Ok(credentials)
+    }
+
+    /// The emulator, called with a role that a service was passed.
+    pub async fn wire_as(&self, role_arn: &str) -> anyhow::Result<Wire> {
+        let mut roles = self.roles.lock().await;
+        if let Some(wire) = roles.get(role_arn) {
+            return Ok(wire.clone());
+        }
+        let (_, role) = role_arn
+            .rsplit_once('/')
+            .with_context(|| format!("`{role_arn}` is no role"))?;
+        let wire = self.wire.with_credentials(self.assume_role(role).await?);
+        roles.insert(role_arn.to_owned(), wire.clone());
+        Ok(wire)
     }
 
     async fn decide(
@@ -150,7 +167,12 @@ impl Identity {
         Ok(session.clone())
     }
 
-    /// A role's inline policies, read once: what is deployed doesn't change here.
+    /// Reads a role's policies again: they were changed.
+    pub async fn forget(&self, role: &str) {
+        self.policies.lock().await.remove(role);
+    }
+
+    /// A role's inline policies, read once.
     async fn policies(&self, role: &str) -> anyhow::Result<Arc<Vec<Policy>>> {
         let mut known = self.policies.lock().await;
         if let Some(policies) = known.get(role) {

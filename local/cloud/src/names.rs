@@ -105,6 +105,11 @@ impl Place {
         format!("retail-forecast-{}-api", self.environment)
     }
 
+    /// Role that pipelines call with.
+    pub fn pipeline_role(&self) -> String {
+        format!("retail-forecast-{}-pipeline", self.environment)
+    }
+
     /// Role that SageMaker's jobs and endpoints run with.
     pub fn execution_role(&self) -> &'static str {
         "sagemaker-exec-role"
@@ -136,6 +141,16 @@ impl Place {
         format!("arn:aws:iam::{}:role/{role}", self.account)
     }
 
+    /// Key of the buckets. Nothing is encrypted by a key here; policies name one all the same.
+    pub fn data_key_arn(&self) -> String {
+        self.arn("kms", "key/data")
+    }
+
+    /// Key of queues and topic.
+    pub fn messages_key_arn(&self) -> String {
+        self.arn("kms", "key/messages")
+    }
+
     /// Values of the [`SHARED`] names. `service_url` is where the forecasting API answers.
     pub fn names(&self, service_url: &str) -> Names {
         let [train, infer] = self.repositories();
@@ -158,9 +173,8 @@ impl Place {
             self.namespace(),
             format!("retail-forecast-{}", self.environment),
             service_url.to_owned(),
-            // Nothing is encrypted by a key here; policies name one all the same.
-            self.arn("kms", "key/data"),
-            self.arn("kms", "key/messages"),
+            self.data_key_arn(),
+            self.messages_key_arn(),
             // Why nothing may be deployed now: nothing stands against it here.
             String::new(),
         ];

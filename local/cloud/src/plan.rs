@@ -38,6 +38,8 @@ pub struct FunctionPlan {
     pub rules: Vec<RulePlan>,
     /// ARNs, with `*`, of the alarms whose action may invoke it past its queue.
     pub alarms: Vec<String>,
+    /// Where it is deployed.
+    pub place: Place,
 }
 
 /// A queue.
@@ -140,6 +142,7 @@ pub(crate) fn plan_function(key: &str, settings: FunctionSettings, place: &Place
     let alarms = alarms.map(|name| place.arn("cloudwatch", &format!("alarm:{name}")));
     FunctionPlan {
         alarms: alarms.collect(),
+        place: place.clone(),
         key: key.to_owned(),
         role_arn: place.role_arn(&name),
         name,

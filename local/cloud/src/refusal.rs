@@ -3,9 +3,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use local_wire::iam::{Policy, Request, Verdict, evaluate};
+use local_wire::iam::{Policy, Request};
 
-use crate::plan::{FunctionPlan, RulePlan};
+use crate::{
+    plan::{FunctionPlan, RulePlan},
+    unenforced,
+};
 
 /// One thing that wouldn't work on AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +24,6 @@ impl fmt::Display for Refusal {
         write!(f, "{}: {}", self.function, self.reason)
     }
 }
-
-/// What the mapping's poller does with the function's role.
-const POLLER_ACTIONS: [&str; 3] = [
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-];
 
 /// Variables that Lambda sets itself and refuses to take.
 const RESERVED_VARIABLES: [&str; 16] = [
@@ -175,17 +171,8 @@ impl Check<'_> {
                 "its policy allows to pass any role".to_owned()
             });
         }
-        for action in POLLER_ACTIONS {
-            let context = BTreeMap::new();
-            let resource = &self.plan.queue.arn;
-            let request = Request {
-                action,
-                resource,
-                context: &context,
-            };
-            self.refuse_if(evaluate([&policy], &request) != Verdict::Allowed, || {
-                format!("its role may not {action} on {resource}: the mapping can't poll")
-            });
+        for fault in unenforced::faults(self.plan) {
+            self.refuse_if(true, || fault);
         }
     }
 
@@ -254,10 +241,18 @@ mod tests {
 
     const QUEUE: &str = "arn:aws:sqs:r:1:retail-forecast-dev-f";
 
+    /// What each function has, and these.
     fn statement(actions: &Value, resource: &str) -> Value {
+        let via = |service: &str| json!({"StringEquals": {"kms:ViaService": format!("{service}.r.amazonaws.com")}});
+        let log = "arn:aws:logs:r:1:log-group:/aws/lambda/retail-forecast-dev-f:*";
         json!({"Statement": [
-            {"Effect": "Allow", "Action": super::POLLER_ACTIONS, "Resource": QUEUE},
-            {"Effect": "Allow", "Action": actions, "Resource": resource},
+            {"Sid": "Receive", "Effect": "Allow", "Resource": QUEUE, "Action": ["sqs:ReceiveMessage",
+                "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"]},
+            {"Sid": "Bury", "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": format!("{QUEUE}-dead-letters")},
+            {"Sid": "Log", "Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": log},
+            {"Sid": "Key", "Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": "arn:aws:kms:r:1:key/messages", "Condition": via("sqs")},
+            {"Sid": "Read", "Effect": "Allow", "Action": actions, "Resource": resource},
         ]})
     }
 
@@ -284,7 +279,7 @@ mod tests {
                 oldest_message_s: 900,
                 environment: BTreeMap::new(),
             },
-            policy: statement(&json!("s3:GetObject"), "*"),
+            policy: statement(&json!("events:PutEvents"), "*"),
             rules: BTreeMap::from([("uploads".to_owned(), (String::new(), trigger))]),
             invoked_by_alarms: vec![],
         };

@@ -11,7 +11,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     Addresses, emulator::free_ports, identity::Identity, image::Registered, manifests::Manifests,
-    names::Place, plan::FunctionPlan, registry::Registry, router::Router, watch::CloudWatch,
+    names::Place, plan::FunctionPlan, registry::Registry, router::Router, stores::RoleStores,
+    watch::CloudWatch,
 };
 
 /// How often endpoints publish their metrics: every minute on AWS.
@@ -171,7 +172,7 @@ impl Services {
             region: place.region.clone(),
             account: place.account.clone(),
             state_dir: state_dir.join("sagemaker"),
-            store: Arc::new(around.wire.clone()),
+            stores: Arc::new(RoleStores(Arc::clone(&around.identity))),
             authorize,
             deliver,
             images,

@@ -301,6 +301,12 @@ impl Settings {
             invoked_by_alarms,
         })
     }
+
+    /// What another than the functions may do: the policy of `infra/policies/roles/{name}.json`.
+    pub fn role(&self, name: &str, names: &Names) -> Result<Value, SettingsError> {
+        let path = self.root.join(format!("infra/policies/roles/{name}.json"));
+        filled(&path, names)
+    }
 }
 
 fn rules(path: &Path, names: &Names) -> Result<BTreeMap<String, (String, Trigger)>, SettingsError> {

@@ -1,13 +1,11 @@
 //! CloudWatch as SageMaker uses it: metrics are put by the service itself, an update's alarms are looked at
 //! with the execution role, whose policy has to allow `cloudwatch:DescribeAlarms`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use anyhow::Context as _;
 use local_alarms::{SIGNING_NAME, TARGET};
 use local_wire::{AlarmState, BoxFuture, Watch, Wire};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 use crate::identity::Identity;
 
@@ -16,36 +14,17 @@ pub(crate) struct CloudWatch {
     /// As the root user.
     wire: Wire,
     identity: Arc<Identity>,
-    /// As a role, by its ARN.
-    roles: Mutex<HashMap<String, Wire>>,
 }
 
 impl CloudWatch {
     /// `wire` calls CloudWatch as the root user.
     pub(crate) fn new(wire: Wire, identity: Arc<Identity>) -> Self {
-        Self {
-            wire,
-            identity,
-            roles: Mutex::default(),
-        }
-    }
-
-    async fn as_role(&self, arn: &str) -> anyhow::Result<Wire> {
-        let mut roles = self.roles.lock().await;
-        if let Some(wire) = roles.get(arn) {
-            return Ok(wire.clone());
-        }
-        let (_, role) = arn
-            .rsplit_once('/')
-            .with_context(|| format!("`{arn}` is no role"))?;
-        let credentials = self.identity.assume_role(role).await?;
-        let wire = self.wire.with_credentials(credentials);
-        roles.insert(arn.to_owned(), wire.clone());
-        Ok(wire)
+        Self { wire, identity }
     }
 
     async fn describe(&self, role_arn: &str, names: &[String]) -> anyhow::Result<Vec<AlarmState>> {
-        let wire = self.as_role(role_arn).await?;
+        let role = self.identity.wire_as(role_arn).await?;
+        let wire = role.at(self.wire.endpoint());
         let target = format!("{TARGET}.DescribeAlarms");
         let input = json!({"AlarmNames": names, "AlarmTypes": ["MetricAlarm"]});
         let answer = wire.json(SIGNING_NAME, &target, input).await?;

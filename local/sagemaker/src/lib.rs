@@ -45,8 +45,8 @@
 //! - Metrics of instances (`CPUUtilization` and the like) and `InvocationsPerInstance`.
 //! - A container that doesn't answer `/ping` fails after 30 s (8 min on AWS) unless the variant says
 //!   otherwise, and at once when its program ends.
-//! - Execution roles: passing one is checked, what it may read is not. Jobs read and write S3 as the
-//!   stand-in itself.
+//! - Of execution roles: pulling images, writing logs and keys. (Passing one is checked; S3 is read and
+//!   written, and alarms are looked at, as the role.)
 //! - Model packages aren't validated or scanned: they are `Completed` at once. `ImageDigest` is filled
 //!   in only when the image is named by digest.
 //! - Quotas and throttling.
@@ -77,7 +77,7 @@ use local_wire::{Authorize, Deliver, Images, Watch};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::service::Service;
-pub use crate::store::{ObjectStore, StoreError};
+pub use crate::store::{ObjectStore, StoreError, Stores};
 
 /// Longest a shutdown waits for requests under way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -91,8 +91,8 @@ pub struct Config {
     /// Folder for work in progress (`work/`, removed with its job) and for the programs' output
     /// (`jobs/{kind}-{name}.log`, kept).
     pub state_dir: PathBuf,
-    /// Where data and models are; `local_wire::Wire` is one.
-    pub store: Arc<dyn ObjectStore>,
+    /// Where data and models are, by the role that reads and writes them.
+    pub stores: Arc<dyn Stores>,
     /// Who may do what.
     pub authorize: Arc<dyn Authorize>,
     /// Where service events go.

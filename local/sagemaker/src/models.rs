@@ -33,6 +33,8 @@ pub(crate) struct Container {
     pub(crate) data: Option<S3Uri>,
     /// The model's environment.
     pub(crate) environment: BTreeMap<String, String>,
+    /// ARN of the role that it runs with; of a model, not of a package.
+    pub(crate) role: String,
 }
 
 impl Container {
@@ -45,6 +47,7 @@ impl Container {
             image: definition["Image"].as_str()?.to_owned(),
             data,
             environment: texts(definition.get("Environment")).into_iter().collect(),
+            role: String::new(),
         })
     }
 }
@@ -63,8 +66,12 @@ impl State {
             return Err(format!("the model {model} doesn't exist"));
         };
         let own = found.request.at("PrimaryContainer").unwrap_or(&Value::Null);
+        let role = found.role().unwrap_or_default().to_owned();
         let Some(package) = own["ModelPackageName"].as_str() else {
-            return Container::read(own).ok_or_else(|| format!("the model {model} has no image"));
+            let container = Container::read(own);
+            return container
+                .map(|container| Container { role, ..container })
+                .ok_or_else(|| format!("the model {model} has no image"));
         };
         let mut container = self
             .packages
@@ -72,6 +79,7 @@ impl State {
             .and_then(|package| Container::read(package.container()?))
             .ok_or_else(|| format!("the model package {package} has no container"))?;
         container.environment.extend(texts(own.get("Environment")));
+        container.role = role;
         Ok(container)
     }
 }
@@ -154,8 +162,12 @@ impl Service {
         else {
             return Ok(());
         };
-        let listed = self.store.list(&data.bucket, &data.key).await;
-        if listed.is_ok_and(|keys| keys.contains(&data.key)) {
+        let role = input.text("ExecutionRoleArn").unwrap_or_default();
+        let listed = async {
+            let store = self.stores.as_role(role).await?;
+            store.list(&data.bucket, &data.key).await
+        };
+        if listed.await.is_ok_and(|keys| keys.contains(&data.key)) {
             Ok(())
         } else {
             Err(ApiError::validation(format!(

@@ -23,7 +23,7 @@ use crate::{
     names::Names,
     process,
     registry::{groups::Group, packages::Packages},
-    store::ObjectStore,
+    store::Stores,
     tags::TagSet,
     tasks::Tasks,
 };
@@ -54,7 +54,7 @@ impl State {
 /// The SageMaker of one account in one region.
 pub(crate) struct Service {
     pub(crate) names: Names,
-    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) stores: Arc<dyn Stores>,
     pub(crate) images: Arc<dyn Images>,
     pub(crate) watch: Arc<dyn Watch>,
     pub(crate) meter: Meter,
@@ -81,7 +81,7 @@ impl Service {
         Ok(Self {
             outbox: Outbox::new(config.deliver, names.clone(), Arc::clone(&tasks)),
             names,
-            store: config.store,
+            stores: config.stores,
             images: config.images,
             watch: config.watch,
             meter: Meter::default(),

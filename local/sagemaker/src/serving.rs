@@ -137,8 +137,12 @@ async fn unpack_model(
     let Some(data) = &container.data else {
         return Ok(());
     };
-    let found = service.store.get(&data.bucket, &data.key).await;
+    let found = async {
+        let store = service.stores.as_role(&container.role).await?;
+        store.get(&data.bucket, &data.key).await
+    };
     let archive = found
+        .await
         .map_err(|error| {
             StartError::ModelData(format!("Could not access model data at {data}: {error}"))
         })?
@@ -236,7 +240,7 @@ mod tests {
             region: "r".to_owned(),
             account: "1".to_owned(),
             state_dir: folder.path().to_owned(),
-            store: Arc::new(Wire::new("http://127.0.0.1:1", "r", credentials)),
+            stores: Arc::new(Wire::new("http://127.0.0.1:1", "r", credentials)),
             authorize: seams.clone(),
             deliver: seams.clone(),
             images: seams.clone(),
@@ -246,6 +250,7 @@ mod tests {
         let container = Container {
             image: "silent".to_owned(),
             data: None,
+            role: String::new(),
             environment: BTreeMap::new(),
         };
         let limit = Duration::from_millis(300);

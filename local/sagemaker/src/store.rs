@@ -1,5 +1,7 @@
 //! Objects: the little of S3 that jobs and models need.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use local_wire::{BoxFuture, Wire};
 
@@ -31,6 +33,27 @@ pub trait ObjectStore: Send + Sync + 'static {
         bucket: &'a str,
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
+}
+
+/// The objects as an execution role sees them: a job or model reads and writes with its own role, which
+/// need not be allowed to.
+pub trait Stores: Send + Sync + 'static {
+    /// A store that calls as this role, by ARN.
+    fn as_role<'a>(
+        &'a self,
+        role_arn: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>, StoreError>>;
+}
+
+/// A store that knows no roles is the same for each.
+impl<T: ObjectStore + Clone> Stores for T {
+    fn as_role<'a>(
+        &'a self,
+        _role_arn: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<dyn ObjectStore>, StoreError>> {
+        let store: Arc<dyn ObjectStore> = Arc::new(self.clone());
+        Box::pin(async { Ok(store) })
+    }
 }
 
 impl ObjectStore for Wire {

@@ -144,7 +144,8 @@ impl Statement {
         let mut conditions = Vec::new();
         for (operator, keys) in shape.condition {
             let known = match operator.as_str() {
-                "StringEquals" => Operator::Equals,
+                // What we ask of a `Bool` is a word, too.
+                "StringEquals" | "Bool" => Operator::Equals,
                 // IAM treats the two ARN operators alike.
                 "StringLike" | "ArnLike" | "ArnEquals" => Operator::Like,
                 _ => return Err(PolicyError::Operator(operator)),

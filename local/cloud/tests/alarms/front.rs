@@ -63,6 +63,11 @@ async fn who_may_not_is_refused_and_what_isnt_evaluated_too() {
         .await
         .unwrap_err();
     assert!(error.code().unwrap().starts_with("AccessDenied"), "{error}");
+    // The API's pods measure in their own namespace only.
+    let mut others = datum.clone();
+    others["Namespace"] = json!("Others");
+    let error = call(&pod, "PutMetricData", others).await.unwrap_err();
+    assert!(error.code().unwrap().starts_with("AccessDenied"), "{error}");
     call(&pod, "PutMetricData", datum).await.unwrap();
 
     let mut math = alarm("x", "a", "missing");

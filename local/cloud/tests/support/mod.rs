@@ -47,7 +47,12 @@ impl Project {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let bin = root.path().join("bin");
-        for folder in ["bin", "infra/policies", "events/patterns", "infra/k8s/base"] {
+        for folder in [
+            "bin",
+            "infra/policies/roles",
+            "events/patterns",
+            "infra/k8s/base",
+        ] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         let example = std::env::current_exe().unwrap();
@@ -69,6 +74,12 @@ impl Project {
         }));
         for function in ["probe", "idle"] {
             project.write(&format!("infra/policies/{function}.json"), &policy());
+        }
+        let roles = "infra/policies/roles";
+        for role in fs::read_dir(repository_root().join(roles)).unwrap() {
+            let role = role.unwrap();
+            let copy = project.root.path().join(roles).join(role.file_name());
+            fs::copy(role.path(), copy).unwrap();
         }
         project.write(
             "events/patterns/idle.json",
@@ -106,7 +117,14 @@ impl Project {
 pub(crate) fn policy() -> Value {
     json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage",
-            "sqs:GetQueueAttributes"], "Resource": "${queue_arn}"},
+            "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"], "Resource": "${queue_arn}"},
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "${dlq_arn}"},
+        {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource":
+            "arn:aws:logs:${region}:${account}:log-group:/aws/lambda/retail-forecast-${environment}-${function}:*"},
+        {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "${messages_key_arn}",
+            "Condition": {"StringEquals": {"kms:ViaService": "sqs.${region}.amazonaws.com"}}},
+        {"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": "${data_key_arn}",
+            "Condition": {"StringEquals": {"kms:ViaService": "s3.${region}.amazonaws.com"}}},
         {"Effect": "Allow", "Action": "s3:PutObject",
             "Resource": "arn:aws:s3:::${artifacts_bucket}/notes/*"},
         {"Effect": "Allow", "Action": "ecr:DescribeImageScanFindings",

@@ -227,7 +227,11 @@ impl Service {
 
     /// AWS looks for the data when the job is created, too.
     async fn check_data(&self, data: &S3Uri, role: &str) -> Result<(), ApiError> {
-        let found = data.objects(self.store.as_ref()).await;
+        let found = async {
+            let store = self.stores.as_role(role).await?;
+            data.objects(store.as_ref()).await
+        };
+        let found = found.await;
         let detail = match found {
             Ok(keys) if !keys.is_empty() => return Ok(()),
             Ok(_) => String::new(),

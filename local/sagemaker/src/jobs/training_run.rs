@@ -15,7 +15,7 @@ use crate::{
     input::Input,
     process::{Program, Spec, WorkDir, exit_code, note},
     service::Service,
-    store::S3Uri,
+    store::{ObjectStore, S3Uri, StoreError},
 };
 
 const FOLDERS: [&str; 4] = ["input/config", "input/data", "model", "output/data"];
@@ -103,9 +103,16 @@ impl Run<'_> {
         Ok(None)
     }
 
+    /// S3 as the job's role.
+    async fn store(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+        let role = self.request.text("RoleArn").unwrap_or_default();
+        self.service.stores.as_role(role).await
+    }
+
     async fn fetch(&self, data: &S3Uri, folder: &Path) -> Result<(), String> {
-        let store = self.service.store.as_ref();
-        let keys = data.objects(store).await.map_err(|e| e.to_string())?;
+        let store = self.store().await.map_err(|e| e.to_string())?;
+        let keys = data.objects(store.as_ref()).await;
+        let keys = keys.map_err(|e| e.to_string())?;
         if keys.is_empty() {
             return Err(format!("No S3 objects found under S3 URL \"{data}\""));
         }
@@ -210,7 +217,10 @@ impl Run<'_> {
                 continue;
             };
             let place = output.join(&format!("{}/output/{file}", self.name));
-            let put = self.service.store.put(&place.bucket, &place.key, archive);
+            let put = async {
+                let store = self.store().await?;
+                store.put(&place.bucket, &place.key, archive).await
+            };
             if let Err(error) = put.await {
                 return Ok(Err(Outcome::Failed(format!(
                     "ClientError: Artifact upload failed:{error}"

@@ -15,7 +15,7 @@ use crate::{
     process::note,
     service::Service,
     serving::{Server, StartError},
-    store::S3Uri,
+    store::{ObjectStore, S3Uri},
 };
 
 /// Longest wait for the container, as AWS has it for transform jobs less the pulling of images.
@@ -65,8 +65,13 @@ async fn work(service: &Service, name: &str, label: &str, request: &Input) -> Ou
         Err(error) => return Outcome::Failed(why_not_started(&error)),
     };
     service.transform_starts(name);
+    let store = match service.stores.as_role(&container.role).await {
+        Ok(store) => store,
+        Err(error) => return Outcome::Failed(format!("ClientError: {error}")),
+    };
     let transform = Transform {
         service,
+        store: store.as_ref(),
         settings: &settings,
         request,
         url: format!("http://127.0.0.1:{}/invocations", server.port),
@@ -188,6 +193,8 @@ impl Settings {
 }
 
 struct Transform<'a> {
+    /// S3 as the model's role.
+    store: &'a dyn ObjectStore,
     service: &'a Service,
     settings: &'a Settings,
     request: &'a Input,
@@ -203,8 +210,7 @@ impl Transform<'_> {
         ) else {
             return Err(Problem::client("the input or output path is no S3 URI"));
         };
-        let store = self.service.store.as_ref();
-        let keys = input.objects(store).await.map_err(Problem::client)?;
+        let keys = input.objects(self.store).await.map_err(Problem::client)?;
         if keys.is_empty() {
             let message = format!("No S3 objects found under S3 URL \"{input}\"");
             return Err(Problem {
@@ -225,7 +231,7 @@ impl Transform<'_> {
     }
 
     async fn one_object(&self, bucket: &str, key: &str, target: &S3Uri) -> Result<(), Problem> {
-        let store = self.service.store.as_ref();
+        let store = self.store;
         let object = store.get(bucket, key).await.map_err(Problem::client)?;
         let object = object.ok_or_else(|| Problem::client("the object is gone"))?;
         let batches =

@@ -296,7 +296,7 @@ impl Cloud {
             region: "ap-southeast-1".to_owned(),
             account: "000000000000".to_owned(),
             state_dir: folder.path().join("state"),
-            store: Arc::new(store.clone()),
+            stores: Arc::new(store.clone()),
             authorize: gate.clone(),
             deliver: events.clone(),
             images: images.clone(),
