@@ -27,11 +27,8 @@ mod scan;
 mod services;
 pub mod settings;
 mod state;
-<<<<<<< HEAD
-mod tap;
-=======
 mod stores;
->>>>>>> 81432a0 (Jobs and models read and write S3 with their execution role; roles of SageMaker, the API and pipelines come from their files; the functions' grants can be proved one by one)
+mod tap;
 pub mod unenforced;
 mod watch;
 

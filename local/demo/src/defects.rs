@@ -47,7 +47,10 @@ impl Stage<'_> {
             .stage_of("good release restored", "RollbackSucceeded")
             .await?;
         let seconds = restored["seconds"].as_i64().unwrap_or(i64::MAX);
-        ensure!(seconds < 60, "restored after {seconds} s only");
+        ensure!(
+            seconds < self.rollback_limit_s(),
+            "restored after {seconds} s only"
+        );
         let live = self.live_release().await?;
         ensure!(
             live == good,

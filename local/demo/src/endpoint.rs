@@ -17,6 +17,7 @@ use crate::{
 
 /// Pause between two questions to the endpoint.
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(50);
+const REPOSITORY: &str = "retail-forecast-infer";
 /// What went wrong, as the endpoint's own.
 const ENDPOINT: &str = "the endpoint ";
 const ENDPOINT_ALARM: &str = "alarm RetailForecast-Endpoint-";
@@ -56,7 +57,10 @@ impl Stage<'_> {
             .stage_of("good release restored", "RollbackSucceeded")
             .await?;
         let after = restored["seconds"].as_i64().unwrap_or(i64::MAX);
-        ensure!(after < 60, "restored after {after} s only");
+        ensure!(
+            after < self.rollback_limit_s(),
+            "restored after {after} s only"
+        );
         self.rest().await?;
         let endpoint = self.describe_endpoint().await?;
         ensure!(
@@ -122,13 +126,17 @@ impl Stage<'_> {
             environment: BTreeMap::from(environment),
         };
         // Without the environment's tag it goes nowhere by itself.
-        let repository = "retail-forecast-infer";
         let digest = self
             .cloud
-            .push_image(repository, &["build-9"], &spec, &Findings::new())
+            .push_image(REPOSITORY, &["build-9"], &spec, &Findings::new())
             .await?;
+        self.package_of(&digest).await
+    }
+
+    /// A package of the live model in another container, approved.
+    pub(crate) async fn package_of(&self, digest: &str) -> anyhow::Result<String> {
         let place = self.cloud.place();
-        let image = format!("{}/{repository}@{digest}", place.registry());
+        let image = format!("{}/{REPOSITORY}@{digest}", place.registry());
         let bucket = place.artifacts_bucket();
         let manifest = format!("releases/{}.json", self.live_release().await?);
         let manifest = self.cloud.object(&bucket, &manifest).await?;
@@ -143,7 +151,7 @@ impl Stage<'_> {
         }]);
         let request = json!({
             "ModelPackageGroupName": live["ModelPackageGroupName"],
-            "ModelPackageDescription": "the live model in a container with a defect",
+            "ModelPackageDescription": "the live model in another container",
             "InferenceSpecification": inference,
             "ModelApprovalStatus": "Approved",
             "CustomerMetadataProperties": live["CustomerMetadataProperties"],
@@ -153,7 +161,7 @@ impl Stage<'_> {
     }
 
     /// Asks the endpoint as its customers do, until an event comes.
-    async fn ask_endpoint_until(&mut self, detail_type: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn ask_endpoint_until(&mut self, detail_type: &str) -> anyhow::Result<Value> {
         let wire = self.cloud.wire().at(&self.cloud.addresses().sagemaker);
         let path = format!("/endpoints/{}/invocations", self.endpoint());
         let question = self.question()?.to_string();
@@ -180,25 +188,25 @@ impl Stage<'_> {
         started.map(|event| text(&event["detail"]["id"])).collect()
     }
 
-    fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("retail-forecast-{}", self.cloud.place().environment)
     }
 
-    async fn endpoint_config(&self) -> anyhow::Result<String> {
+    pub(crate) async fn endpoint_config(&self) -> anyhow::Result<String> {
         Ok(text(&self.describe_endpoint().await?["EndpointConfigName"]))
     }
 
-    async fn describe_endpoint(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn describe_endpoint(&self) -> anyhow::Result<Value> {
         let request = json!({"EndpointName": self.endpoint()});
         self.sagemaker("DescribeEndpoint", request).await
     }
 
-    async fn describe_package(&self, arn: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn describe_package(&self, arn: &str) -> anyhow::Result<Value> {
         let request = json!({"ModelPackageName": arn});
         self.sagemaker("DescribeModelPackage", request).await
     }
 
-    async fn sagemaker(&self, operation: &str, request: Value) -> anyhow::Result<Value> {
+    pub(crate) async fn sagemaker(&self, operation: &str, request: Value) -> anyhow::Result<Value> {
         let wire = self.cloud.wire().at(&self.cloud.addresses().sagemaker);
         let target = format!("SageMaker.{operation}");
         Ok(wire.json("sagemaker", &target, request).await?)

@@ -2,17 +2,23 @@
 
 mod data;
 mod defects;
+mod denial;
 mod endpoint;
 mod inventory;
+mod proof;
+mod queues;
 mod report;
 mod scenes;
 mod screen;
+mod stories;
+mod warden;
 mod words;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::Ordering,
     time::Instant,
 };
 
@@ -27,6 +33,8 @@ use crate::{
     report::{Outcome, Report, SceneReport},
     scenes::{Seen, Stage},
     screen::Screen,
+    stories::STORIES,
+    warden::Warden,
 };
 
 /// Watch data become a verified release.
@@ -39,6 +47,13 @@ struct Arguments {
     /// Leave the cloud up afterwards, until Ctrl-C.
     #[arg(long)]
     keep: bool,
+    /// Give each function its grants only once something was denied without them, and tell which scene
+    /// needs which statement of `infra/policies`.
+    #[arg(long)]
+    prove_policies: bool,
+    /// Play without one statement, `FUNCTION/SID`: a scene has to be stopped by a denial.
+    #[arg(long, conflicts_with = "prove_policies")]
+    without: Option<String>,
     /// Root of the project.
     #[arg(long, default_value = ".")]
     project_root: PathBuf,
@@ -184,7 +199,18 @@ async fn show(arguments: &Arguments, screen: &Screen) -> anyhow::Result<Shown> {
     let real = options.cluster.clone();
     let cloud = Cloud::start(options).await?;
     let mut tap = Tap::open(&cloud).await?;
-    cloud.push_built_images(&bins).await?;
+    let without = arguments.without.as_deref();
+    let warden = if arguments.prove_policies || without.is_some() {
+        Some(Warden::new(&cloud, without).await?)
+    } else {
+        None
+    };
+    if warden.is_some() {
+        // The other one comes when a model waits for it.
+        cloud.push_built_image(&bins, true).await?;
+    } else {
+        cloud.push_built_images(&bins).await?;
+    }
     starting.done(&format!(
         "{} functions, each with its own role, queue and rules",
         cloud.functions().count()
@@ -196,12 +222,33 @@ async fn show(arguments: &Arguments, screen: &Screen) -> anyhow::Result<Shown> {
         settings = format!("{settings}; {cluster}");
     }
 
-    let report = play(&cloud, &mut tap, screen, &uploads, &bins, settings).await;
+    let set = Set {
+        cloud: &cloud,
+        screen,
+        uploads: &uploads,
+        bins: &bins,
+        warden: warden.as_ref(),
+    };
+    let mut report = Report {
+        settings,
+        ..Report::new(&uploads.origin)
+    };
+    match (&warden, without) {
+        (None, _) => play(&set, &mut tap, &mut report).await,
+        (Some(warden), None) => {
+            prove(&set, warden, &mut tap, &mut report).await;
+            report.passed &= proof::tell(warden, screen, &arguments.output).await?;
+        }
+        (Some(warden), Some(statement)) => {
+            try_without(&set, warden, statement, &mut tap, &mut report).await?;
+        }
+    }
     report.write(&path)?;
-    let verdict = if report.passed {
-        "every scene ended as told"
-    } else {
-        "NOT every scene ended as told"
+    let verdict = match (report.passed, without) {
+        (true, None) => "every scene ended as told",
+        (false, None) => "NOT every scene ended as told",
+        (true, Some(_)) => "a scene was stopped, as it should be",
+        (false, Some(_)) => "NO scene was stopped",
     };
     screen.line(&format!(
         "\n{verdict} ({:.0} s); report: {}",
@@ -261,22 +308,83 @@ fn cluster(cloud: &Cloud, real: &RealCluster) -> String {
     format!("deploys to Kubernetes {version} at {endpoint}, namespace {namespace}")
 }
 
-async fn play(
-    cloud: &Cloud,
+/// What all scenes have in common.
+struct Set<'a> {
+    cloud: &'a Cloud,
+    screen: &'a Screen,
+    uploads: &'a Uploads,
+    bins: &'a Path,
+    warden: Option<&'a Warden<'a>>,
+}
+
+impl<'a> Set<'a> {
+    fn stage<'s>(&'s self, tap: &'s mut Tap) -> Stage<'s>
+    where
+        'a: 's,
+    {
+        Stage {
+            cloud: self.cloud,
+            tap,
+            screen: self.screen,
+            uploads: self.uploads,
+            bins: self.bins,
+            is_proving: self.warden.is_some(),
+        }
+    }
+}
+
+/// Plays under the warden, and what only it can't see.
+async fn prove(set: &Set<'_>, warden: &Warden<'_>, tap: &mut Tap, report: &mut Report) {
+    let mut fault = tokio::select! {
+        () = play(set, tap, report) => None,
+        fault = warden.watch() => Some(fault),
+    };
+    if fault.is_none() && report.passed {
+        fault = set.stage(tap).queues().await.err();
+    }
+    if let Some(fault) = fault {
+        set.screen.line(&format!("  ✗ {fault:#}"));
+        report.passed = false;
+    }
+}
+
+/// Plays without one statement: passed is what is stopped.
+async fn try_without(
+    set: &Set<'_>,
+    warden: &Warden<'_>,
+    statement: &str,
     tap: &mut Tap,
-    screen: &Screen,
-    uploads: &Uploads,
-    bins: &Path,
-    settings: String,
-) -> Report {
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let denial = tokio::select! {
+        () = play(set, tap, report) => report.denial(),
+        denial = warden.first_denial() => Some(denial?),
+    };
+    let scene = warden.scene.load(Ordering::Relaxed);
+    report.passed = denial.is_some();
+    let told = denial.map_or("nothing is denied".to_owned(), |denial| {
+        format!("scene {scene} is stopped: {denial}")
+    });
+    set.screen.line(&format!("without {statement}: {told}"));
+    Ok(())
+}
+
+async fn play(set: &Set<'_>, tap: &mut Tap, whole: &mut Report) {
     let began = Instant::now();
-    let mut scenes: Vec<SceneReport> = vec![];
+    let screen = set.screen;
+    let scenes = &mut whole.scenes;
     let mut first_scene = vec![];
-    for (number, title, expected) in SCENES {
+    let stories = if set.warden.is_some() {
+        &STORIES[..]
+    } else {
+        &[]
+    };
+    for (number, title, expected) in SCENES.iter().chain(stories) {
+        let number = *number;
         let mut report = SceneReport {
             scene: number,
-            title: title.to_owned(),
-            expected: expected.to_owned(),
+            title: (*title).to_owned(),
+            expected: (*expected).to_owned(),
             outcome: Outcome::NotRun,
             seen: vec![],
             seconds: 0.0,
@@ -292,13 +400,10 @@ async fn play(
         }
         screen.scene(number, title);
         let started = Instant::now();
-        let mut stage = Stage {
-            cloud,
-            tap,
-            screen,
-            uploads,
-            bins,
-        };
+        if let Some(warden) = set.warden {
+            warden.scene.store(number, Ordering::Relaxed);
+        }
+        let mut stage = set.stage(tap);
         let seen: Seen = match number {
             1 => {
                 let seen = stage.first_release().await;
@@ -312,7 +417,11 @@ async fn play(
             6 => stage.failing_release().await,
             7 => stage.aborted_canary().await,
             8 => stage.vulnerable_image().await,
-            _ => stage.endpoint_update().await,
+            9 => stage.endpoint_update().await,
+            10 => stage.failures().await,
+            11 => stage.frozen().await,
+            12 => stage.diagnosis().await,
+            _ => stage.way_back().await,
         };
         (report.outcome, report.seen) = match seen {
             Ok(seen) => (Outcome::Passed, seen),
@@ -324,14 +433,8 @@ async fn play(
         report.seconds = started.elapsed().as_secs_f64();
         scenes.push(report);
     }
-    Report {
-        schema: 1,
-        data: uploads.origin.clone(),
-        settings,
-        passed: scenes.iter().all(|scene| scene.outcome == Outcome::Passed),
-        seconds: began.elapsed().as_secs_f64(),
-        scenes,
-    }
+    whole.passed = scenes.iter().all(|scene| scene.outcome == Outcome::Passed);
+    whole.seconds = began.elapsed().as_secs_f64();
 }
 
 async fn stay(cloud: &Cloud, screen: &Screen) {

@@ -5,6 +5,8 @@ use std::{fs, io, path::Path};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::denial::Denial;
+
 /// The whole demonstration.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -43,6 +45,28 @@ pub(crate) enum Outcome {
 }
 
 impl Report {
+    /// Of scenes that are still to play.
+    pub(crate) fn new(data: &str) -> Self {
+        Self {
+            schema: 1,
+            data: data.to_owned(),
+            settings: String::new(),
+            passed: false,
+            seconds: 0.0,
+            scenes: vec![],
+        }
+    }
+
+    /// The first denial that a scene failed by.
+    pub(crate) fn denial(&self) -> Option<String> {
+        let failed = self
+            .scenes
+            .iter()
+            .filter(|scene| scene.outcome == Outcome::Failed);
+        let mut seen = failed.flat_map(|scene| &scene.seen);
+        seen.find(|line| Denial::read(line).is_some()).cloned()
+    }
+
     /// Removes the report of an earlier run: a run that breaks off leaves none.
     pub(crate) fn clear(path: &Path) -> anyhow::Result<()> {
         match fs::remove_file(path) {

@@ -1,0 +1,239 @@
+//! The scenes that only a proof plays: what the demonstration leaves out, and grants are there for.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use anyhow::{Context as _, ensure};
+use jiff::{Span, civil::Date};
+use local_cloud::Findings;
+use local_wire::ImageSpec;
+use serde_json::{Value, json};
+
+use crate::{
+    scenes::{Seen, Stage},
+    words::text,
+};
+
+/// Numbers, titles, and what has to be seen.
+pub(crate) const STORIES: [(usize, &str, &str); 4] = [
+    (
+        10,
+        "Requests and jobs that fail",
+        "an unknown data set, a job without an image and a broken validation file are told",
+    ),
+    (
+        11,
+        "Newer data while deployments are frozen",
+        "the model is judged and not deployed; the weekly check tries the live one on the new rows",
+    ),
+    (
+        12,
+        "A bad package with another configuration",
+        "rolled back; the diagnosis finds the package guilty and rejects it",
+    ),
+    (
+        13,
+        "A person asks for the way back, and what it leads to is gone",
+        "model, configuration and then the endpoint itself are made again",
+    ),
+];
+
+/// Settings of the API that make another configuration.
+const OTHER_CONFIGURATION: (&str, &str) = ("API_ENVIRONMENT", r#"{"METRICS_PERIOD_S": "4"}"#);
+
+impl Stage<'_> {
+    /// Story 10.
+    pub(crate) async fn failures(&mut self) -> Seen {
+        let request = json!({"dataset": "0123456789ab", "request": "proof", "requested_by": "proof",
+            "reason": "nobody uploaded it", "id": "proof-retrain"});
+        self.request("RetrainRequested", &request).await?;
+        let failed = self.stage_of("unknown data set", "TrainingFailed").await?;
+        let mut seen = vec![text(&failed["reason"])];
+
+        let trained = self.tap.seen.iter().find(|event| {
+            event["detail-type"] == "SageMaker Training Job State Change"
+                && event["detail"]["TrainingJobStatus"] == "Completed"
+        });
+        let trained = trained.context("no training was seen")?;
+        let name = json!({"TrainingJobName": trained["detail"]["TrainingJobName"]});
+        let mut job = self.sagemaker("DescribeTrainingJob", name).await?;
+        let fields = [
+            "AlgorithmSpecification",
+            "RoleArn",
+            "InputDataConfig",
+            "OutputDataConfig",
+            "ResourceConfig",
+            "StoppingCondition",
+            "HyperParameters",
+        ];
+        let mut copy = json!({"TrainingJobName": "retail-forecast-build-0123456789ab"});
+        for field in fields {
+            copy[field] = job[field].take();
+        }
+        let registry = self.cloud.place().registry();
+        copy["AlgorithmSpecification"]["TrainingImage"] =
+            json!(format!("{registry}/retail-forecast-train:none"));
+        self.sagemaker("CreateTrainingJob", copy).await?;
+        let failed = self
+            .stage_of("job without an image", "TrainingFailed")
+            .await?;
+        seen.push(text(&failed["reason"]));
+
+        let key = "validation/without-sales-column.csv";
+        seen.extend(self.upload(key, &self.uploads.without_column).await?);
+        self.stage_of("validation file refused", "DatasetRejected")
+            .await?;
+        seen.extend(self.rest().await?);
+        Ok(seen)
+    }
+
+    /// Story 11.
+    pub(crate) async fn frozen(&mut self) -> Seen {
+        let frozen = [("FROZEN", "a proof")];
+        self.cloud.set_variables("deploy-release", &frozen).await?;
+        let data = later(&self.uploads.second)?;
+        let mut seen = self.upload("training/sales_data.csv", &data).await?;
+        let stage = self.screen.stage("model judged");
+        let judged = self.wait_for("ModelJudged", |_| true, &[]).await?;
+        stage.done(&text(&judged["reason"]));
+        self.rest().await?;
+        seen.extend(
+            self.check("proof-weekly-check", "2026-11-30T02:00:00Z")
+                .await?,
+        );
+        let verdict = seen.last().map_or("", String::as_str);
+        ensure!(
+            !verdict.contains("no-data"),
+            "the check should have data: {verdict}"
+        );
+        self.cloud.set_variables("deploy-release", &[]).await?;
+        Ok(seen)
+    }
+
+    /// Story 12.
+    pub(crate) async fn diagnosis(&mut self) -> Seen {
+        let variables = [OTHER_CONFIGURATION];
+        self.cloud
+            .set_variables("deploy-release", &variables)
+            .await?;
+        let defect = [("DEFECT", "/invocations"), ("SOUND_ANSWERS", "0")];
+        let package = self.package("build-10", "unsteady", &defect).await?;
+        self.stage_of("release deploying", "DeploymentStarted")
+            .await?;
+        let stage = self.screen.stage("customers ask the endpoint");
+        let back = self.ask_endpoint_until("RollbackStarted").await?;
+        stage.done(&text(&back["cause"]));
+        let diagnosed = self.stage_of("parts tried", "ReleaseDiagnosed").await?;
+        self.rest().await?;
+        self.cloud.set_variables("deploy-release", &[]).await?;
+        let now = self.describe_package(&package).await?;
+        ensure!(
+            now["ModelApprovalStatus"] == "Rejected",
+            "{package} should be Rejected: {diagnosed}"
+        );
+        Ok(vec![text(&diagnosed["reason"])])
+    }
+
+    /// Story 13.
+    pub(crate) async fn way_back(&mut self) -> Seen {
+        let mut seen = vec![];
+        for (build, is_whole) in [("build-11", false), ("build-12", true)] {
+            let good = self.endpoint_config().await?;
+            let model = self
+                .sagemaker(
+                    "DescribeEndpointConfig",
+                    json!({"EndpointConfigName": good}),
+                )
+                .await?;
+            let model = text(&model["ProductionVariants"][0]["ModelName"]);
+            self.package(build, "serve", &[]).await?;
+            let verified = self.stage_of("release verified", "ReleaseVerified").await?;
+            self.rest().await?;
+            let config = json!({"EndpointConfigName": good});
+            self.sagemaker("DeleteEndpointConfig", config).await?;
+            self.sagemaker("DeleteModel", json!({"ModelName": model}))
+                .await?;
+            if is_whole {
+                let endpoint = json!({"EndpointName": self.endpoint()});
+                self.sagemaker("DeleteEndpoint", endpoint).await?;
+            }
+            let request = json!({"release": verified["release"], "request": build, "by": "proof",
+                "reason": "a proof", "id": format!("proof-{build}")});
+            self.request("RollbackRequested", &request).await?;
+            self.stage_of("good release restored", "RollbackSucceeded")
+                .await?;
+            self.rest().await?;
+            let now = self.describe_endpoint().await?;
+            ensure!(
+                now["EndpointConfigName"] == json!(good),
+                "{good} should be made again: {now}"
+            );
+            seen.push(format!("{good} was made again"));
+        }
+        Ok(seen)
+    }
+
+    /// The live model in another container, approved.
+    async fn package(
+        &self,
+        build: &str,
+        program: &str,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<String> {
+        let build_id = [("BUILD_ID", build)];
+        let variables = variables.iter().chain(&build_id);
+        let environment: BTreeMap<_, _> = variables
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let spec = ImageSpec {
+            train: None,
+            serve: Some(self.bins.join(program)),
+            environment,
+        };
+        let repository = "retail-forecast-infer";
+        let findings = Findings::new();
+        let tags = [build];
+        let pushed = self.cloud.push_image(repository, &tags, &spec, &findings);
+        self.package_of(&pushed.await?).await
+    }
+
+    async fn request(&self, detail_type: &str, detail: &Value) -> anyhow::Result<()> {
+        let bus = self.cloud.place().event_bus();
+        self.cloud
+            .put_event(&bus, "retail-forecast", detail_type, detail)
+            .await
+    }
+}
+
+/// The same sales, and those of the last 60 days once more, 60 days later.
+fn later(sales: &str) -> anyhow::Result<String> {
+    let days = Span::new().days(60);
+    let rows: Vec<(Date, &str)> = sales
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let (date, rest) = line.split_once(',').context("a line of one column")?;
+            Ok((date.parse::<Date>()?, rest))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let last = rows
+        .iter()
+        .map(|(date, _)| *date)
+        .max()
+        .context("no rows")?;
+    let since = last.checked_sub(days)?;
+    let mut text = sales.trim_end().to_owned();
+    for (date, rest) in rows.iter().filter(|(date, _)| *date > since) {
+        write!(text, "\n{},{rest}", date.checked_add(days)?)?;
+    }
+    Ok(text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_last_days_are_repeated_later() {
+        let sales = "date,store,item,sales\n2024-01-01,1,1,5\n2024-03-10,1,1,7\n";
+        let expected = format!("{sales}2024-05-09,1,1,7\n");
+        assert_eq!(super::later(sales).unwrap(), expected);
+    }
+}
