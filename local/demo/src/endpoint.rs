@@ -137,13 +137,7 @@ impl Stage<'_> {
     pub(crate) async fn package_of(&self, digest: &str) -> anyhow::Result<String> {
         let place = self.cloud.place();
         let image = format!("{}/{REPOSITORY}@{digest}", place.registry());
-        let bucket = place.artifacts_bucket();
-        let manifest = format!("releases/{}.json", self.live_release().await?);
-        let manifest = self.cloud.object(&bucket, &manifest).await?;
-        let manifest: Value = serde_json::from_slice(&manifest.context("no live release")?)?;
-        let live = self
-            .describe_package(&text(&manifest["model"]["package_arn"]))
-            .await?;
+        let live = self.live_package().await?;
         let mut inference = live["InferenceSpecification"].clone();
         inference["Containers"] = json!([{
             "Image": image,
@@ -158,6 +152,16 @@ impl Stage<'_> {
         });
         let made = self.sagemaker("CreateModelPackage", request).await?;
         Ok(text(&made["ModelPackageArn"]))
+    }
+
+    /// The package of the live release.
+    pub(crate) async fn live_package(&self) -> anyhow::Result<Value> {
+        let bucket = self.cloud.place().artifacts_bucket();
+        let manifest = format!("releases/{}.json", self.live_release().await?);
+        let manifest = self.cloud.object(&bucket, &manifest).await?;
+        let manifest: Value = serde_json::from_slice(&manifest.context("no live release")?)?;
+        self.describe_package(&text(&manifest["model"]["package_arn"]))
+            .await
     }
 
     /// Asks the endpoint as its customers do, until an event comes.

@@ -27,8 +27,8 @@ pub(crate) const STORIES: [(usize, &str, &str); 4] = [
     ),
     (
         12,
-        "A bad package with another configuration",
-        "rolled back; the diagnosis finds the package guilty and rejects it",
+        "Another model under a judged one's name, and another configuration",
+        "its golden rows fail; rolled back; the diagnosis finds the package guilty and rejects it",
     ),
     (
         13,
@@ -115,13 +115,11 @@ impl Stage<'_> {
         self.cloud
             .set_variables("deploy-release", &variables)
             .await?;
-        let defect = [("DEFECT", "/invocations"), ("SOUND_ANSWERS", "0")];
-        let package = self.package("build-10", "unsteady", &defect).await?;
+        let package = self.package_of_another_model().await?;
         self.stage_of("release deploying", "DeploymentStarted")
             .await?;
-        let stage = self.screen.stage("customers ask the endpoint");
-        let back = self.ask_endpoint_until("RollbackStarted").await?;
-        stage.done(&text(&back["cause"]));
+        self.stage_of("it predicts otherwise than was judged", "ReleaseFailed")
+            .await?;
         let diagnosed = self.stage_of("parts tried", "ReleaseDiagnosed").await?;
         self.rest().await?;
         self.cloud.set_variables("deploy-release", &[]).await?;
@@ -170,6 +168,30 @@ impl Stage<'_> {
             seen.push(format!("{good} was made again"));
         }
         Ok(seen)
+    }
+
+    /// A package that says it is the live model, and is the first one.
+    async fn package_of_another_model(&self) -> anyhow::Result<String> {
+        let mut registered = self
+            .tap
+            .seen
+            .iter()
+            .filter(|event| event["detail-type"] == "ModelRegistered");
+        let first = registered.next().context("no model was registered")?;
+        let first = self
+            .describe_package(&text(&first["detail"]["package_arn"]))
+            .await?;
+        let live = self.live_package().await?;
+        let mut metadata = live["CustomerMetadataProperties"].clone();
+        metadata["model_digest"] = first["CustomerMetadataProperties"]["model_digest"].clone();
+        let request = json!({
+            "ModelPackageGroupName": live["ModelPackageGroupName"],
+            "InferenceSpecification": first["InferenceSpecification"],
+            "ModelApprovalStatus": "Approved",
+            "CustomerMetadataProperties": metadata,
+        });
+        let made = self.sagemaker("CreateModelPackage", request).await?;
+        Ok(text(&made["ModelPackageArn"]))
     }
 
     /// The live model in another container, approved.
