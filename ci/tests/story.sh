@@ -16,7 +16,7 @@ until grep -q '^ready' "$work/log"; do
 done
 # shellcheck source=/dev/null
 . "$work/addresses"
-export ENV=dev BUILD_ID=build-17-0a1b2c3 REQUESTED_BY=GitHubActions FOLLOW_PERIOD_S=0.5 FOLLOW_LIMIT_S=300
+export ENV=dev BUILD_ID=build-17-0a1b2c3 REQUESTED_BY=GitHubActions FOLLOW_PERIOD_S=0.5 FOLLOW_LIMIT_S=900
 unset GITHUB_STEP_SUMMARY
 make ci-clean
 
