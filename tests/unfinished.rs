@@ -8,7 +8,8 @@
     reason = "a test"
 )]
 
-use memory::{CrashPoint, Outcome, When};
+use domain::layout::{Artifacts, Location};
+use memory::{ARTIFACTS_BUCKET, CrashPoint, DATA_BUCKET, Outcome, When};
 use serde_json::{Value, json};
 use stories::{
     Pipeline,
@@ -125,7 +126,7 @@ fn a_build_that_runs_again_with_other_data_is_told_and_trains_nothing() {
     let mut pipeline = ready();
     scene::train_on(&mut pipeline, 500);
     let newest = |pipeline: &Pipeline| {
-        let at = domain::layout::Artifacts::new(memory::ARTIFACTS_BUCKET).newest_dataset();
+        let at = Artifacts::new(ARTIFACTS_BUCKET).newest_dataset();
         pipeline.world.read_json(&at).unwrap()["dataset"].clone()
     };
     let ask = |pipeline: &mut Pipeline| {
@@ -146,4 +147,118 @@ fn a_build_that_runs_again_with_other_data_is_told_and_trains_nothing() {
         &bodies[0],
         &["has other data", "build id", "Ann O'Neil, ops"],
     );
+}
+
+#[test]
+fn a_model_that_can_not_be_registered_is_told_over_a_crash() {
+    let refused = |pipeline: &mut Pipeline| {
+        pipeline.world.refuse_effects_of("register retail", REFUSAL);
+        let event = scene::upload(pipeline, 500);
+        deliver(pipeline, &event);
+    };
+    the_same_is_told_wherever_it_stops(refused, "Training failed");
+    let mut pipeline = ready();
+    refused(&mut pipeline);
+    let bodies = failures(&pipeline);
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    contains_all(&bodies[0], &["can't be registered", REFUSAL]);
+}
+
+#[test]
+fn a_model_whose_artifact_is_gone_is_told() {
+    let mut pipeline = ready();
+    pipeline.world.interleave("announce ModelJudged", |world| {
+        let jobs = world.snapshot().as_json()["training_jobs"].clone();
+        let job = jobs.as_object().unwrap().keys().next().unwrap().clone();
+        let key = format!("models/{job}/output/model.tar.gz");
+        world.delete(&Location::new(ARTIFACTS_BUCKET, key));
+    });
+    scene::train_on(&mut pipeline, 500);
+    assert_eq!(pipeline.dead_letters, []);
+    let bodies = failures(&pipeline);
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    contains_all(
+        &bodies[0],
+        &["can't be registered", "the model artifact is missing"],
+    );
+}
+
+#[test]
+fn of_the_trainings_that_wait_for_an_image_each_is_dealt_with_by_itself() {
+    let mut pipeline = scene::stage();
+    scene::train_on(&mut pipeline, 500);
+    scene::train_on(&mut pipeline, 530);
+    assert_eq!(pipeline.decided("start-training"), ["start", "start"]);
+    let kept = pipeline.world.snapshot().as_json().to_string();
+    assert!(kept.contains("decisions/start-evaluation/"), "{kept}");
+    let jobs = pipeline.world.snapshot().as_json()["training_jobs"].clone();
+    let first = jobs.as_object().unwrap().keys().next().unwrap().clone();
+    let doomed = format!("ensure_transform {first}-");
+    pipeline.world.refuse_effects_of(&doomed, REFUSAL);
+    push_image(&mut pipeline);
+    assert_eq!(pipeline.dead_letters, []);
+    let bodies = failures(&pipeline);
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    contains_all(&bodies[0], &[&first, REFUSAL]);
+    assert_eq!(pipeline.world.packages().len(), 1, "the other went on");
+}
+
+/// The rows of the days from `first` on, with the head line.
+fn days(text: &str, first: usize) -> String {
+    let (head, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().skip(4 * first).collect();
+    format!("{head}\n{}\n", rows.join("\n"))
+}
+
+#[test]
+fn next_months_pair_over_last_months_is_one_data_set_in_either_order() {
+    let first = |rows: &str, days: usize| {
+        let rows: Vec<&str> = rows.lines().take(1 + 4 * days).collect();
+        rows.join("\n") + "\n"
+    };
+    for validation_first in [true, false] {
+        let mut pipeline = ready();
+        let put = |pipeline: &Pipeline, folder: &str, rows: String| {
+            let key = format!("{folder}/sales_data.csv");
+            pipeline.world.upload(DATA_BUCKET, &key, rows)
+        };
+        let old = scene::csv(530);
+        for (folder, rows) in [
+            ("validation", days(&old, 500)),
+            ("training", first(&old, 500)),
+        ] {
+            let event = put(&pipeline, folder, rows);
+            pipeline.deliver(&event);
+        }
+        pipeline.settle();
+        assert_eq!(pipeline.decided("start-training"), ["start"]);
+
+        pipeline
+            .world
+            .advance(std::time::Duration::from_hours(30 * 24));
+        let new = scene::csv(560);
+        let mut pair = [
+            ("training", first(&new, 530)),
+            ("validation", days(&new, 530)),
+        ];
+        if validation_first {
+            pair.reverse();
+        }
+        for (folder, rows) in pair {
+            let event = put(&pipeline, folder, rows);
+            pipeline.deliver(&event);
+            // The first of the two is handled before the second one comes.
+            pipeline.work();
+            pipeline.world.advance(std::time::Duration::from_secs(20));
+        }
+        pipeline.settle();
+        assert_eq!(pipeline.dead_letters, []);
+        assert_eq!(told(&pipeline, "Data rejected"), Vec::<String>::new());
+        let started = pipeline.decided("start-training");
+        let starts = started.iter().filter(|one| *one == "start").count();
+        assert_eq!(
+            starts, 2,
+            "validation first: {validation_first}; {started:?}"
+        );
+    }
 }

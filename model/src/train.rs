@@ -1,6 +1,7 @@
 //! Training a model, and the container contract around it.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -156,6 +157,26 @@ pub fn run(layout: &Layout) -> Result<Option<Score>> {
     Ok(Score::of(actual.zip(forecasts)))
 }
 
+/// Does `work`, and answers a panic as an error in its words: SageMaker shows what is in the failure file,
+/// and a process that just dies writes none.
+///
+/// # Errors
+///
+/// What `work` answers, or that it panicked.
+pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
+    outcome.unwrap_or_else(|panic| {
+        let words = panic
+            .downcast_ref::<&str>()
+            .map(|words| (*words).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        bail!(
+            "a mistake in the program: {}",
+            words.as_deref().unwrap_or("a panic without words")
+        )
+    })
+}
+
 /// Writes the reason of a failure where SageMaker looks for it.
 ///
 /// # Errors
@@ -271,6 +292,16 @@ mod tests {
                 "{item}: {units} {usual}"
             );
         }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_in_its_words() {
+        let number = 7;
+        let error = |work: fn(i32) -> Result<()>| caught(|| work(number)).unwrap_err().to_string();
+        assert!(error(|_| panic!("no rows")).contains("no rows"));
+        assert!(error(|number| panic!("{number} rows")).contains("7 rows"));
+        assert_eq!(error(|_| bail!("as ever")), "as ever");
+        assert_eq!(caught(|| Ok(number)).unwrap(), 7);
     }
 
     #[test]

@@ -325,6 +325,10 @@ fn a_wrong_request_is_told_what_is_wrong() {
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(wanted), "{error}");
     }
+    let question = server.post("/predict", "application/json", &"x".repeat((16 << 10) + 1));
+    assert_eq!(question.status, 413, "{}", question.body);
+    let error = question.json()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("larger than the 16384 bytes"), "{error}");
     assert_eq!(server.get("/predict").status, 405);
     assert_eq!(server.get("/nowhere").status, 404);
 }

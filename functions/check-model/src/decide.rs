@@ -39,11 +39,6 @@ pub enum Decision {
         /// What the model measured on rows that are new to it.
         metrics: Option<Metrics>,
     },
-    /// Another release went live while this one was scored: the next check is about that one.
-    Superseded {
-        /// Which release was scored, which is live.
-        reason: String,
-    },
     /// Neither the schedule nor the end of a check's job.
     NotForThisFunction {
         /// Why not.

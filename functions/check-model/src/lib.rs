@@ -3,12 +3,12 @@
 //! Woken by the schedule. The live model is scored on rows that neither trained nor judged it: the
 //! held-out rows of the newest accepted data set that lie after the last day of its own. Without
 //! enough of them (no release, no later data) the check ends as no-data, with the reason, and never as
-//! a pass. Otherwise a transform job predicts the data set's held-out rows in the release's own image,
+//! a pass; so it does when something that it needs is gone, refused or of no use. Otherwise a transform job predicts the data set's held-out rows in the release's own image,
 //! and what is compared is kept beside it.
 //!
 //! Woken by the end of that job: when accuracy is below the least, or has dropped by more than allowed
 //! since the model's registration, a training on the newest data set is requested; else the model is
-//! kept. The job's name is made of release and data set, so a second check of the same pair finds the
+//! kept. When another release went live meanwhile, there is no data about that one yet. The job's name is made of release and data set, so a second check of the same pair finds the
 //! first one's job, also when its end was never heard of.
 
 pub mod config;
@@ -19,7 +19,7 @@ mod score;
 use std::time::Duration;
 
 use domain::{
-    Result, Step,
+    Class, Result, Step,
     evaluation::{DatasetManifest, Metrics},
     layout::Artifacts,
     ports::{Bus, ObjectStore, Transforms},
@@ -82,6 +82,7 @@ struct Pair {
 }
 
 /// Names a check for people and in the records.
+#[derive(Clone)]
 struct Subject {
     /// What tells this check from others: the scheduled time, or the job that scored.
     check: String,
@@ -91,19 +92,36 @@ struct Subject {
     job: Option<String>,
 }
 
+/// A week that can't be checked for good has no data: people hear of each week.
 async fn weekly<S: ObjectStore, T: Transforms, B: Bus>(
     config: &Config,
     ports: &Ports<'_, S, T, B>,
     time: Timestamp,
 ) -> Result<Step<Decision>> {
-    let store = ports.store;
     let mut subject = Subject {
         check: time.to_string(),
         release: None,
         dataset: None,
         job: None,
     };
-    let pair = match gather(config, store, &mut subject).await? {
+    match begin(config, ports, time, &mut subject).await {
+        Err(error) if error.class() == Class::Permanent => {
+            no_data(config, ports, subject, error.chain()).await
+        }
+        begun => begun,
+    }
+}
+
+async fn begin<S: ObjectStore, T: Transforms, B: Bus>(
+    config: &Config,
+    ports: &Ports<'_, S, T, B>,
+    time: Timestamp,
+    subject: &mut Subject,
+) -> Result<Step<Decision>> {
+    let store = ports.store;
+    let gathered = gather(config, store, subject).await?;
+    let subject = subject.clone();
+    let pair = match gathered {
         Ok(pair) => pair,
         Err(reason) => return no_data(config, ports, subject, reason).await,
     };
@@ -185,7 +203,8 @@ async fn dataset_manifest(
     dataset: &str,
 ) -> Result<DatasetManifest> {
     let at = artifacts.dataset_manifest(dataset);
-    records::require(store, &at, "the manifest of a data set").await
+    let what = "the manifest of a data set (snapshots are kept for a time only)";
+    records::require(store, &at, what).await
 }
 
 async fn progress(transforms: &impl Transforms, job: &str) -> Result<Progress> {
@@ -219,15 +238,34 @@ async fn scored<S: ObjectStore, T: Transforms, B: Bus>(
     job: &Job,
 ) -> Result<Step<Decision>> {
     let at = config.artifacts.check_plan(&job.name);
-    let plan: CheckPlan = records::require(ports.store, &at, "the plan of a check").await?;
+    // The plan is written before its transform is asked for: without one, nobody here asked.
+    let Some(plan) = records::read::<CheckPlan>(ports.store, &at).await? else {
+        let reason = format!(
+            "{} is no check of this environment: there is no {at}",
+            job.name
+        );
+        return Ok(Step::Done(Decision::NotForThisFunction { reason }));
+    };
     let live = live_release(config, ports.store).await?;
     if live.as_ref() != Some(&plan.release) {
         let live = live.as_deref().unwrap_or("none");
-        let reason = format!("{} was scored, and {live} is live now", plan.release);
-        return Ok(Step::Done(Decision::Superseded { reason }));
+        let reason = format!(
+            "{} was scored, and {live} is live now: the next check is about that one",
+            plan.release
+        );
+        return no_data(config, ports, plan.subject(), reason).await;
     }
     match progress(ports.transforms, &plan.job).await? {
-        Progress::Scored => conclude(config, ports, plan, job.name.clone()).await,
+        Progress::Scored => {
+            let subject = plan.subject();
+            match conclude(config, ports, plan, job.name.clone()).await {
+                // What was predicted is of no use, and won't be by itself.
+                Err(error) if error.class() == Class::Permanent => {
+                    no_data(config, ports, subject, error.chain()).await
+                }
+                concluded => concluded,
+            }
+        }
         Progress::Running(reason) if job.status.is_final() => Ok(Step::Wait {
             after: LOOK_AGAIN,
             decision: Decision::Wait { reason },

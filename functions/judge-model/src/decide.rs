@@ -37,15 +37,15 @@ pub enum Decision {
         /// Its reason.
         reason: String,
     },
-    /// A side couldn't be scored, so nothing can be compared.
+    /// A side couldn't be scored, or by predictions of no use, so nothing can be compared.
     FailEvaluation {
         /// Training job that made the model.
         training_job: String,
-        /// The transform job that has no predictions.
+        /// The transform job that has no predictions, or none of use.
         failed_job: String,
         /// How it stands.
         status: String,
-        /// Why, by SageMaker.
+        /// Why, by SageMaker; or what is wrong in which line.
         reason: String,
     },
     /// A person's word replaces a verdict that kept the model back.

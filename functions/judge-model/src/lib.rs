@@ -7,8 +7,8 @@
 //! worse than the champion; before there is one, than the metrics that the owner recorded, if any. See
 //! [`decide::judge`] for the gates.
 //!
-//! A side that couldn't be scored ends the evaluation as `TrainingFailed`: nothing is compared with half
-//! of the facts. Too few rows or undefined metrics are no-data, which approves nothing.
+//! A side that couldn't be scored, or whose predictions are of no use, ends the evaluation as
+//! `TrainingFailed`: nothing is compared with half of the facts. Too few rows or undefined metrics are no-data, which approves nothing.
 //!
 //! The judgement is computed once. `judgement.json` is written after everything that belongs to it, so
 //! where it is, the evaluation is whole, and a repeat only announces it again. A person can override a
@@ -24,7 +24,7 @@ mod score;
 use std::time::Duration;
 
 use domain::{
-    Result, Step,
+    Class, Result, Step,
     evaluation::{GoldenRows, Metrics, Plan},
     names,
     ports::{Bus, Clock, ObjectStore, Swap, TransformJob, Transforms},
@@ -32,7 +32,7 @@ use domain::{
 };
 use events::{
     Received,
-    announced::{Announced, OverrideRequested, TrainingFailed},
+    announced::{Announced, NOT_JUDGED, OverrideRequested, TrainingFailed},
     incoming::Event,
 };
 use jiff::Timestamp;
@@ -42,7 +42,7 @@ pub use decide::Decision;
 
 use decide::{Baseline, Jobs, Measured, Readiness, Source};
 use record::{Judgement, RecordedBaseline};
-use score::Scored;
+use score::{Scored, Unscored};
 
 /// The function's name, under which its decisions are kept.
 pub const NAME: &str = "judge-model";
@@ -102,7 +102,12 @@ async fn evaluate<S: ObjectStore, T: Transforms, B: Bus, C: Clock>(
         return announce_again(config, ports.bus, kept).await;
     }
     let at = artifacts.evaluation_plan(training_job);
-    let plan: Plan = records::require(ports.store, &at, "the plan of an evaluation").await?;
+    // The plan is written before the first transform is asked for: without one, nobody here asked.
+    let Some(plan) = records::read::<Plan>(ports.store, &at).await? else {
+        return Ok(not_for_this_function(format!(
+            "{training_job} isn't evaluated in this environment: there is no {at}"
+        )));
+    };
     let jobs = jobs(ports.transforms, &plan).await?;
     let waited = Duration::try_from(ports.clock.now().duration_since(ended)).unwrap_or_default();
     match decide::readiness(&plan, &jobs, waited, config.max_wait) {
@@ -186,11 +191,19 @@ async fn judge<S: ObjectStore, T, B: Bus, C>(
     ports: &Ports<'_, S, T, B, C>,
     plan: &Plan,
 ) -> Result<Step<Decision>> {
-    let scored = score::score(ports.store, &config.artifacts, plan).await?;
-    let measured = Measured {
-        candidate: scored.candidate,
-        baseline: baseline(config, ports.store, plan, &scored).await?,
-        naive: scored.naive,
+    let (measured, scored) = match measure(config, ports.store, plan).await {
+        Ok(measured) => measured,
+        // What was predicted, or what it is held against, is of no use, and won't be by itself.
+        Err(Unscored { job, error }) if error.class() == Class::Permanent => {
+            let failed = TrainingFailed {
+                training_job: plan.training_job.clone(),
+                failed_job: job,
+                status: NOT_JUDGED.to_owned(),
+                reason: error.chain(),
+            };
+            return fail(config, ports, failed).await;
+        }
+        Err(Unscored { error, .. }) => return Err(error),
     };
     let judged = decide::judge(&config.policy, &measured);
     let judgement = Judgement::new(plan, &measured, &judged);
@@ -220,6 +233,21 @@ async fn judge<S: ObjectStore, T, B: Bus, C>(
             announce_again(config, ports.bus, kept).await
         }
     }
+}
+
+async fn measure(
+    config: &Config,
+    store: &impl ObjectStore,
+    plan: &Plan,
+) -> std::result::Result<(Measured, Scored), Unscored> {
+    let scored = score::score(store, &config.artifacts, plan).await?;
+    let baseline = baseline(config, store, plan, &scored).await;
+    let measured = Measured {
+        candidate: scored.candidate,
+        baseline: baseline.map_err(Unscored::of(&plan.training_job))?,
+        naive: scored.naive,
+    };
+    Ok((measured, scored))
 }
 
 /// The champion on the same rows; before there is one, what the owner recorded, if anything.

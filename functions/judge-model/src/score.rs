@@ -1,5 +1,7 @@
 //! What the two models and the seasonal-naive forecast achieve on the very same held-out rows.
 
+use std::path::Path;
+
 use dataset::{MetricsAccumulator, SeasonalNaive, with_predictions};
 use domain::{
     Error, Result,
@@ -30,54 +32,90 @@ pub(crate) struct Scored {
     pub(crate) picture: Picture,
 }
 
+/// Why a plan can't be judged.
+#[derive(Debug)]
+pub(crate) struct Unscored {
+    /// The job whose part is wrong: the training job, or the transform job of a side.
+    pub(crate) job: String,
+    /// What is wrong.
+    pub(crate) error: Error,
+}
+
+impl Unscored {
+    /// Lays an error to a job.
+    pub(crate) fn of(job: &str) -> impl FnOnce(Error) -> Self + use<'_> {
+        |error| Self {
+            job: job.to_owned(),
+            error,
+        }
+    }
+}
+
+/// The rows of a data set that both sides are held against.
+struct Rows {
+    truth: Fetched,
+    seasonal: SeasonalNaive,
+    expected: u64,
+}
+
 /// Scores both sides of a plan. A prediction that is missing, doubled, unknown or no number is an
 /// error that names its line: a comparison on other rows would be none.
 pub(crate) async fn score(
     store: &impl ObjectStore,
     artifacts: &Artifacts,
     plan: &Plan,
-) -> Result<Scored> {
-    let manifest: DatasetManifest = records::require(
-        store,
-        &artifacts.dataset_manifest(&plan.dataset),
-        "the manifest of the data set",
-    )
-    .await?;
+) -> std::result::Result<Scored, Unscored> {
     let folder = tempfile::tempdir()
-        .map_err(|error| Error::transient("making a folder for the predictions").because(error))?;
+        .map_err(|error| Error::transient("making a folder for the predictions").because(error))
+        .map_err(Unscored::of(&plan.training_job))?;
     let folder = folder.path();
-    let train = Fetched::new(store, artifacts.train_rows(&plan.dataset), folder, "train").await?;
-    let truth = Fetched::new(
-        store,
-        artifacts.validation_rows(&plan.dataset),
-        folder,
-        "truth",
-    )
-    .await?;
-    let at = artifacts.prediction_rows(&plan.candidate.transform_job);
-    let candidate = Fetched::new(store, at, folder, "candidate").await?;
-    let champion = match &plan.champion {
-        Some(side) => {
-            let at = artifacts.prediction_rows(&side.transform_job);
-            Some(Fetched::new(store, at, folder, "champion").await?)
-        }
-        None => None,
+    let rows = rows(store, artifacts, &plan.dataset, folder)
+        .await
+        .map_err(Unscored::of(&plan.training_job))?;
+    let predicted = async |job: &str, name: &str| {
+        let at = artifacts.prediction_rows(job);
+        Fetched::new(store, at, folder, name)
+            .await
+            .map_err(Unscored::of(job))
     };
-
-    let seasonal = SeasonalNaive::learn(train.rows()?).map_err(|error| train.wrong(error))?;
-    let mut scored = candidate_side(&truth, &candidate, &seasonal, manifest.validation_rows)?;
-    if let Some(champion) = champion {
-        scored.champion = champion_side(&truth, &champion, manifest.validation_rows)?;
+    let job = &plan.candidate.transform_job;
+    let candidate = predicted(job, "candidate").await?;
+    let mut scored = candidate_side(&rows, &candidate).map_err(Unscored::of(job))?;
+    if let Some(side) = &plan.champion {
+        let job = &side.transform_job;
+        let champion = predicted(job, "champion").await?;
+        scored.champion = champion_side(&rows, &champion).map_err(Unscored::of(job))?;
     }
     Ok(scored)
 }
 
-fn candidate_side(
-    truth: &Fetched,
-    candidate: &Fetched,
-    seasonal: &SeasonalNaive,
-    expected: u64,
-) -> Result<Scored> {
+async fn rows(
+    store: &impl ObjectStore,
+    artifacts: &Artifacts,
+    dataset: &str,
+    folder: &Path,
+) -> Result<Rows> {
+    let at = artifacts.dataset_manifest(dataset);
+    let manifest: DatasetManifest =
+        records::require(store, &at, "the manifest of the data set").await?;
+    let train = Fetched::new(store, artifacts.train_rows(dataset), folder, "train").await?;
+    let at = artifacts.validation_rows(dataset);
+    let truth = Fetched::new(store, at, folder, "truth").await?;
+    let seasonal = SeasonalNaive::learn(train.rows()?).map_err(|error| train.wrong(error))?;
+    Ok(Rows {
+        truth,
+        seasonal,
+        expected: manifest.validation_rows,
+    })
+}
+
+fn candidate_side(rows: &Rows, candidate: &Fetched) -> Result<Scored> {
+    let Rows {
+        truth,
+        seasonal,
+        expected,
+    } = rows;
+    let expected = *expected;
     let (mut all, mut naive, mut beside) =
         <(MetricsAccumulator, MetricsAccumulator, MetricsAccumulator)>::default();
     let chosen = spread(expected);
@@ -114,7 +152,10 @@ fn candidate_side(
     })
 }
 
-fn champion_side(truth: &Fetched, champion: &Fetched, expected: u64) -> Result<Option<Metrics>> {
+fn champion_side(rows: &Rows, champion: &Fetched) -> Result<Option<Metrics>> {
+    let Rows {
+        truth, expected, ..
+    } = rows;
     let mut all = MetricsAccumulator::default();
     let mut count = 0;
     for pair in with_predictions(truth.rows()?, champion.predictions()?) {
@@ -123,7 +164,7 @@ fn champion_side(truth: &Fetched, champion: &Fetched, expected: u64) -> Result<O
             .map_err(|error| champion.wrong(error))?;
         count += 1;
     }
-    truth.must_hold(count, expected)?;
+    truth.must_hold(count, *expected)?;
     metrics(&all)
 }
 

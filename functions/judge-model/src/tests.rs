@@ -1,9 +1,11 @@
 //! The handler in a world in memory: both sides scored by the world's transforms, judged, and a crash
 //! anywhere between two effects mended by the repeat.
 
+mod overrides;
 mod scene;
+mod unusable;
 
-use domain::{Class, evaluation::Verdict};
+use domain::evaluation::Verdict;
 use memory::{CrashPoint, Outcome, Row, When, World};
 use serde_json::json;
 
@@ -141,11 +143,9 @@ async fn a_recorded_baseline_is_for_the_first_model_only() {
     let world = world(1.02, None, 60).await;
     world.write(&config().artifacts.baseline(), r#"{"rmse": "8.1"}"#);
     let events = ends(&world);
-    let error = deliver(&world, &events[0]).await.unwrap_err();
-    assert!(
-        error.to_string().contains("baselines/metrics.json"),
-        "{error}"
-    );
+    let (failed, reason) = not_judged(&done(&world, &events[0]).await);
+    assert_eq!(failed, JOB);
+    assert!(reason.contains("baselines/metrics.json"), "{reason}");
 }
 
 #[tokio::test]
@@ -212,151 +212,6 @@ async fn a_side_that_failed_ends_the_evaluation_and_is_never_skipped() {
     }
 }
 
-type Spoil = fn(Vec<String>) -> Vec<String>;
-
-#[tokio::test]
-async fn predictions_that_do_not_fit_the_rows_are_refused_by_line() {
-    let at = config()
-        .artifacts
-        .prediction_rows(&format!("{JOB}-champion"));
-    let cases: [(&str, Spoil, &str); 6] = [
-        (
-            "missing",
-            |mut lines| {
-                lines.remove(17);
-                lines
-            },
-            "row id 18 where 17 is due",
-        ),
-        (
-            "doubled",
-            |mut lines| {
-                lines.insert(17, lines[17].clone());
-                lines
-            },
-            "row id 17 where 18 is due",
-        ),
-        (
-            "unknown",
-            |mut lines| {
-                lines.push("999,1".to_owned());
-                lines
-            },
-            "a prediction too many",
-        ),
-        (
-            "cut off",
-            |mut lines| {
-                lines.truncate(100);
-                lines
-            },
-            "predictions end after 100 rows",
-        ),
-        (
-            "no number",
-            |mut lines| {
-                lines[3] = "3,NaN".to_owned();
-                lines
-            },
-            "not finite",
-        ),
-        ("empty", |_| Vec::new(), "predictions end after 0 rows"),
-    ];
-    for (name, spoil, expected) in cases {
-        let world = world(1.02, Some(1.04), 60).await;
-        let events = ends(&world);
-        let text = String::from_utf8(world.read(&at).unwrap()).unwrap();
-        let lines = spoil(text.lines().map(str::to_owned).collect());
-        world.write(&at, lines.join("\n"));
-        let error = deliver(&world, &events[0]).await.unwrap_err();
-        assert_eq!(error.class(), Class::Permanent, "{name}");
-        assert!(
-            error.to_string().contains(expected) && error.to_string().contains("champion"),
-            "{name}: {error}"
-        );
-        assert_eq!(world.announcements(), []);
-        assert_eq!(world.read(&config().artifacts.judgement(JOB)), None);
-    }
-}
-
-#[tokio::test]
-async fn both_sides_on_fewer_rows_than_the_data_set_has_are_refused() {
-    let world = world(1.02, None, 60).await;
-    let events = ends(&world);
-    let at = config().artifacts.validation_rows(DATASET);
-    let text = String::from_utf8(world.read(&at).unwrap()).unwrap();
-    let shorter: Vec<&str> = text.lines().take(150).collect();
-    world.write(&at, shorter.join("\n"));
-    let predictions = config()
-        .artifacts
-        .prediction_rows(&format!("{JOB}-candidate"));
-    let text = String::from_utf8(world.read(&predictions).unwrap()).unwrap();
-    let lines: Vec<&str> = text.lines().take(149).collect();
-    world.write(&predictions, lines.join("\n"));
-    let error = deliver(&world, &events[0]).await.unwrap_err();
-    assert!(
-        error.to_string().contains("149 rows") && error.to_string().contains("180"),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_person_overrides_a_verdict_and_the_gates_verdict_stays_in_the_record() {
-    let world = world(1.20, None, 60).await;
-    let artifacts = config().artifacts;
-    let early = override_request(&world, "ann");
-    let decision = done(&world, &early).await;
-    assert!(
-        matches!(decision, Decision::NothingToOverride { .. }),
-        "nothing is judged yet"
-    );
-
-    let event = ends(&world).remove(0);
-    assert_eq!(verdict(&done(&world, &event).await).0, Verdict::Fail);
-    let decision = done(&world, &override_request(&world, "ann")).await;
-    assert!(
-        matches!(decision, Decision::Override { .. }),
-        "{decision:?}"
-    );
-    let judgement = stored(&world, &artifacts.judgement(JOB));
-    assert_eq!(judgement["verdict"], json!({"overridden-by": "ann"}));
-    assert_eq!(judgement["overridden"]["verdict"], "fail");
-    assert_eq!(
-        stored(&world, &artifacts.evaluation_results(JOB))["approved"],
-        true
-    );
-    assert_eq!(
-        world.announcements().last().unwrap().detail["verdict"],
-        json!({"overridden-by": "ann"})
-    );
-
-    // A repeat of either event, or another person's word, says what is so.
-    let seen = world.effects().len();
-    for repeat in [
-        override_request(&world, "ann"),
-        override_request(&world, "bob"),
-        event,
-    ] {
-        let decision = done(&world, &repeat).await;
-        assert_eq!(
-            verdict(&decision).0,
-            Verdict::OverriddenBy("ann".to_owned())
-        );
-    }
-    assert_eq!(world.made_since(seen), []);
-}
-
-#[tokio::test]
-async fn what_passed_needs_no_override() {
-    let world = world(1.02, None, 60).await;
-    let event = ends(&world).remove(0);
-    let _ = done(&world, &event).await;
-    let seen = world.effects().len();
-    let decision = done(&world, &override_request(&world, "ann")).await;
-    assert!(matches!(decision, Decision::NothingToOverride { .. }));
-    assert_eq!(world.effects().len(), seen);
-}
-
 #[tokio::test]
 async fn events_of_others_change_nothing() {
     let world = World::new();
@@ -370,7 +225,10 @@ async fn events_of_others_change_nothing() {
         )
     };
     let schedule = world.envelope("aws.events", "Scheduled Event", &[], &json!({}));
+    // Of another environment in the same account: nobody here planned it.
+    let elsewhere = job(&format!("{JOB}-candidate"));
     for event in [
+        elsewhere,
         job("retail-forecast-check-0a1b2c3d4e5f"),
         job("other-build-1-candidate"),
         schedule,

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    Error,
     evaluation::{Plan, Verdict},
     names,
     ports::{Approval, Package, PackageSpec},
+    text,
 };
-use events::announced::{ModelJudged, ModelRegistered};
+use events::announced::{ModelJudged, ModelRegistered, NOT_REGISTERED, TrainingFailed};
 use serde::Serialize;
 
 use crate::Config;
+
+/// Most characters of a package's description.
+const MAX_DESCRIPTION: usize = 1024;
 
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,6 +28,11 @@ pub enum Decision {
         spec: PackageSpec,
         /// The judgement, in words.
         reason: String,
+    },
+    /// It can't be registered; people are told.
+    Refused {
+        /// What is announced.
+        failed: TrainingFailed,
     },
     /// The model of this training job is registered.
     AlreadyRegistered {
@@ -39,6 +49,20 @@ pub enum Decision {
         /// Which event is.
         reason: String,
     },
+}
+
+/// What a refusal means for a model that passed.
+pub fn refused(judged: &ModelJudged, error: &Error) -> TrainingFailed {
+    TrainingFailed {
+        training_job: judged.training_job.clone(),
+        failed_job: judged.training_job.clone(),
+        status: NOT_REGISTERED.to_owned(),
+        reason: format!(
+            "the verdict was {}, and the model can't be registered: {}",
+            word(&judged.verdict),
+            error.chain()
+        ),
+    }
 }
 
 /// What is known when deciding.
@@ -84,13 +108,13 @@ pub fn decide(judged: &ModelJudged, facts: &Facts, config: &Config) -> Decision 
     Decision::Register {
         spec: PackageSpec {
             group: config.group.clone(),
-            description: format!(
-                "{} on data set {}: {}",
-                judged.training_job, judged.dataset, judged.reason
-            )
-            .chars()
-            .take(1024)
-            .collect(),
+            description: text::description(
+                &format!(
+                    "{} on data set {}: {}",
+                    judged.training_job, judged.dataset, judged.reason
+                ),
+                MAX_DESCRIPTION,
+            ),
             image: facts.plan.image.clone(),
             model_uri: facts.plan.candidate.model_uri.clone(),
             approval,
@@ -110,8 +134,7 @@ pub fn decide(judged: &ModelJudged, facts: &Facts, config: &Config) -> Decision 
     }
 }
 
-/// What the package says of itself; the deployment reads it back. Keys and values keep to
-/// SageMaker's 128 and 256 characters.
+/// What the package says of itself; the deployment reads it back. Values keep to what SageMaker takes.
 fn metadata(judged: &ModelJudged, model_digest: &str) -> BTreeMap<String, String> {
     let mut metadata = BTreeMap::from([
         ("training_job".to_owned(), judged.training_job.clone()),
@@ -135,6 +158,9 @@ fn metadata(judged: &ModelJudged, model_digest: &str) -> BTreeMap<String, String
         }
     }
     metadata
+        .into_iter()
+        .map(|(name, value)| (name, text::value(&value)))
+        .collect()
 }
 
 fn word(verdict: &Verdict) -> String {
@@ -257,6 +283,23 @@ mod tests {
                 .all(|(key, value)| key.len() <= 128 && value.len() <= 256)
         );
         assert!(spec.client_token.len() <= 36);
+    }
+
+    #[test]
+    fn people_s_words_are_made_to_fit() {
+        let judged = ModelJudged {
+            reason: "Ann O'Neil: a strike\nin March".into(),
+            ..judged(Verdict::OverriddenBy("Ann O'Neil, ops".into()))
+        };
+        let config = config(Approval::Approved);
+        let Decision::Register { spec, .. } = decide(&judged, &facts(None), &config) else {
+            panic!("expected Register");
+        };
+        assert_eq!(spec.metadata["verdict"], "overridden-by Ann O Neil ops");
+        assert_eq!(
+            spec.description,
+            "retail-forecast-build-1 on data set 0a1b: Ann O'Neil: a strike in March"
+        );
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! `register-model`: a model that passed its gates becomes a version in the model registry.
 //!
-//! A model that failed isn't registered; its judgement is kept where it was written. The package
+//! A model that failed isn't registered; its judgement is kept where it was written. One that passed and
+//! can't be registered (its artifact is gone, SageMaker refuses) is told as `TrainingFailed`. The package
 //! carries the digest of the model artifact, which every pod checks before it serves.
 
 pub mod decide;
 
 use domain::{
-    Error, Result, Step,
+    Class, Error, Result, Step,
     evaluation::Plan,
     layout::{Artifacts, Location},
     names,
@@ -14,9 +15,12 @@ use domain::{
     records,
     settings::Settings,
 };
-use events::{Announced, Event, Received, announced::ModelRegistered};
+use events::{
+    Announced, Event, Received,
+    announced::{ModelJudged, ModelRegistered},
+};
 
-use crate::decide::{Decision, Facts, admit, decide};
+use crate::decide::{Decision, Facts, admit, decide, refused};
 
 /// The function's name.
 pub const NAME: &str = "register-model";
@@ -68,12 +72,36 @@ pub async fn handle(
         return Ok(Step::Done(refusal));
     }
     let artifacts = Artifacts::new(&config.artifacts_bucket);
-    let plan: Plan = records::require(
-        store,
-        &artifacts.evaluation_plan(&judged.training_job),
-        "the evaluation's plan",
-    )
-    .await?;
+    let (decision, news) = match attempt(config, store, registry, &artifacts, &judged).await {
+        // Nobody waits for what is missing or refused for good, so people are told.
+        Err(error) if error.class() == Class::Permanent => {
+            let failed = refused(&judged, &error);
+            let decision = Decision::Refused {
+                failed: failed.clone(),
+            };
+            let job = &judged.training_job;
+            records::keep_decision(store, &artifacts, NAME, job, &decision).await?;
+            (decision, Announced::TrainingFailed(failed))
+        }
+        attempted => {
+            let (decision, registered) = attempted?;
+            (decision, Announced::ModelRegistered(registered))
+        }
+    };
+    bus.announce(&news.announcement()?).await?;
+    Ok(Step::Done(decision))
+}
+
+/// Everything but the telling: what was decided, and what is registered now.
+async fn attempt(
+    config: &Config,
+    store: &impl ObjectStore,
+    registry: &impl Registry,
+    artifacts: &Artifacts,
+    judged: &ModelJudged,
+) -> Result<(Decision, ModelRegistered)> {
+    let at = artifacts.evaluation_plan(&judged.training_job);
+    let plan: Plan = records::require(store, &at, "the evaluation's plan").await?;
     let facts = Facts {
         model_digest: digest_of(store, &plan.candidate.model_uri).await?,
         package: registry
@@ -81,28 +109,27 @@ pub async fn handle(
             .await?,
         plan,
     };
-    let decision = decide(&judged, &facts, config);
+    let decision = decide(judged, &facts, config);
     let registered = match &decision {
         Decision::Register { spec, .. } => {
-            records::keep_decision(store, &artifacts, NAME, &judged.training_job, &decision)
-                .await?;
+            let job = &judged.training_job;
+            records::keep_decision(store, artifacts, NAME, job, &decision).await?;
             registry.ensure_group(&config.group).await?;
-            let package_arn = registry.register(spec).await?;
             ModelRegistered {
-                training_job: judged.training_job,
-                package_arn,
+                training_job: job.clone(),
+                package_arn: registry.register(spec).await?,
                 approval: spec.approval,
-                reason: judged.reason,
+                reason: judged.reason.clone(),
             }
         }
         Decision::AlreadyRegistered { registered } => registered.clone(),
-        Decision::NotApproved { .. } | Decision::NotForThisFunction { .. } => {
-            return Ok(Step::Done(decision));
+        Decision::Refused { .. }
+        | Decision::NotApproved { .. }
+        | Decision::NotForThisFunction { .. } => {
+            return Err(Error::permanent("a model that passed is registered or was"));
         }
     };
-    bus.announce(&Announced::ModelRegistered(registered).announcement()?)
-        .await?;
-    Ok(Step::Done(decision))
+    Ok((decision, registered))
 }
 
 async fn digest_of(store: &impl ObjectStore, model_uri: &str) -> Result<String> {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Result,
+    Error, Result,
     evaluation::{Contender, Plan},
     layout, names,
     ports::{JobStatus, TrainingJob, TransformSpec},
     release::Manifest,
 };
-use events::announced::TrainingFailed;
+use events::announced::{NOT_JUDGED, TrainingFailed};
 use serde::Serialize;
 
 use crate::Config;
@@ -26,7 +26,7 @@ pub enum Decision {
         /// In words.
         reason: String,
     },
-    /// The training ended without a model.
+    /// The training ended without a model, or with one that can't be evaluated.
     TrainingFailed {
         /// What people are told.
         failure: TrainingFailed,
@@ -80,6 +80,9 @@ pub fn decide(training_job: &str, facts: &Facts, config: &Config) -> Result<Deci
             ),
         });
     };
+    if let Some(elsewhere) = elsewhere(job, config) {
+        return Ok(elsewhere);
+    }
     match job.status {
         JobStatus::InProgress | JobStatus::Stopping | JobStatus::Deleting => {
             return Ok(Decision::StillRunning {
@@ -179,6 +182,33 @@ fn evaluate(
         }),
     };
     Ok(Decision::Evaluate { plan, reason })
+}
+
+/// Environments of one account hear of each other's jobs: what learns from another bucket's snapshots is
+/// another environment's.
+fn elsewhere(job: &TrainingJob, config: &Config) -> Option<Decision> {
+    let ours = format!("s3://{}/", config.artifacts_bucket);
+    let foreign = job.channels.iter().find(|channel| {
+        layout::dataset_of(&channel.uri).is_some() && !channel.uri.starts_with(&ours)
+    })?;
+    Some(Decision::NotForThisFunction {
+        reason: format!(
+            "`{}` learns from {}, which is no data set of this environment",
+            job.name, foreign.uri
+        ),
+    })
+}
+
+/// What a refusal means for a training that ended.
+pub fn refused(training_job: &str, error: &Error) -> Decision {
+    Decision::TrainingFailed {
+        failure: TrainingFailed {
+            training_job: training_job.to_owned(),
+            failed_job: training_job.to_owned(),
+            status: NOT_JUDGED.to_owned(),
+            reason: error.chain(),
+        },
+    }
 }
 
 /// The answer to an event about somebody else's job.

@@ -10,7 +10,7 @@ pub mod decide;
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    Error, Result, Step,
+    Class, Error, Result, Step,
     evaluation::Plan,
     layout::Artifacts,
     names,
@@ -21,7 +21,7 @@ use domain::{
 use events::{Announced, Event, Received};
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, Facts, decide, not_ours, transforms};
+use crate::decide::{Decision, Facts, decide, not_ours, refused, transforms};
 
 /// The function's name.
 pub const NAME: &str = "start-evaluation";
@@ -124,6 +124,7 @@ where
     Ok(Step::Done(decisions))
 }
 
+/// One training job, to its end or to what people are told.
 async fn one<S, J, I, B>(
     config: &Config,
     ports: &Ports<'_, S, J, I, B>,
@@ -135,6 +136,33 @@ where
     I: ImageRegistry,
     B: Bus,
 {
+    let decision = match attempt(config, ports, training_job).await {
+        // Nobody waits for what is missing or refused for good, so people are told.
+        Err(error) if error.class() == Class::Permanent => refused(training_job, &error),
+        attempted => attempted?,
+    };
+    if let Decision::TrainingFailed { failure } = &decision {
+        let artifacts = config.artifacts();
+        records::keep_decision(ports.store, &artifacts, NAME, training_job, &decision).await?;
+        ports
+            .bus
+            .announce(&Announced::TrainingFailed(failure.clone()).announcement()?)
+            .await?;
+    }
+    Ok(decision)
+}
+
+/// Everything but the telling.
+async fn attempt<S, J, I, B>(
+    config: &Config,
+    ports: &Ports<'_, S, J, I, B>,
+    training_job: &str,
+) -> Result<Decision>
+where
+    S: ObjectStore,
+    J: Training + Transforms,
+    I: ImageRegistry,
+{
     let facts = gather(config, ports, training_job).await?;
     let decision = decide(training_job, &facts, config)?;
     let artifacts = config.artifacts();
@@ -145,15 +173,12 @@ where
                 ports.jobs.ensure_transform(&spec).await?;
             }
         }
-        Decision::TrainingFailed { failure } => {
+        Decision::HeldForImage { .. } => {
             records::keep_decision(ports.store, &artifacts, NAME, training_job, &decision).await?;
-            ports
-                .bus
-                .announce(&Announced::TrainingFailed(failure.clone()).announcement()?)
-                .await?;
+            hold(config, ports, training_job).await?;
         }
-        Decision::HeldForImage { .. } => hold(config, ports, training_job).await?,
-        Decision::StillRunning { .. }
+        Decision::TrainingFailed { .. }
+        | Decision::StillRunning { .. }
         | Decision::NothingHeld { .. }
         | Decision::NotForThisFunction { .. } => {}
     }
@@ -230,7 +255,8 @@ where
     }
 }
 
-/// Goes on with what was held, then forgets it; what is still held stays so.
+/// Goes on with what was held, each by itself, then forgets it. What is still held stays so, and what
+/// failed for now, too: the image's event comes back for it.
 async fn held<S, J, I, B>(config: &Config, ports: &Ports<'_, S, J, I, B>) -> Result<Vec<Decision>>
 where
     S: ObjectStore,
@@ -245,17 +271,25 @@ where
         return Ok(vec![Decision::NothingHeld { reason }]);
     }
     let mut decisions = Vec::new();
+    let mut failed = None;
     for training_job in &waiting {
-        let decision = one(config, ports, training_job).await?;
-        if !matches!(decision, Decision::HeldForImage { .. }) {
-            read.value.training_jobs.remove(training_job);
+        match one(config, ports, training_job).await {
+            Ok(decision) => {
+                if !matches!(decision, Decision::HeldForImage { .. }) {
+                    read.value.training_jobs.remove(training_job);
+                }
+                decisions.push(decision);
+            }
+            Err(error) => failed = Some(error),
         }
-        decisions.push(decision);
     }
     if read.value.training_jobs != waiting {
         write_held(config, ports.store, &read).await?;
     }
-    Ok(decisions)
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(decisions),
+    }
 }
 
 async fn read_held(config: &Config, store: &impl ObjectStore) -> Result<Versioned<Held>> {

@@ -41,6 +41,20 @@ pub fn files(upload: &Upload, found: Found, config: &Config) -> Result<Files, De
         return Err(gone(at, upload.version.as_deref()));
     }
     let files = match (training, validation) {
+        (Some(training), Some(validation))
+            if upload.part == Part::Validation
+                && is_last_months(&training, &validation, config)
+                && waited < config.await_training =>
+        {
+            return Err(Decision::AwaitTraining {
+                reason: format!(
+                    "{} is of {}, long before its validation file: a newer one is waited for {} s",
+                    upload.training,
+                    training.written,
+                    config.await_training.as_secs()
+                ),
+            });
+        }
         (Some(training), validation) => Files {
             training,
             validation,
@@ -51,6 +65,12 @@ pub fn files(upload: &Upload, found: Found, config: &Config) -> Result<Files, De
         Some(decision) => Err(decision),
         None => Ok(files),
     }
+}
+
+/// Whether the training file was there so long before its validation file that the one which belongs to it
+/// may be on its way.
+fn is_last_months(training: &Head, validation: &Head, config: &Config) -> bool {
+    validation.written.duration_since(training.written) > config.await_training
 }
 
 /// The object was deleted before it was read.
@@ -268,6 +288,27 @@ mod tests {
             ),
         ] {
             let decided = decided(part, training, validation, waited_s);
+            assert!(decided.contains(expected), "`{expected}` in: {decided}");
+        }
+    }
+
+    #[test]
+    fn a_validation_file_waits_for_a_training_file_that_is_as_new() {
+        let of = |second| Head {
+            written: Timestamp::from_second(second).unwrap(),
+            ..file(9)
+        };
+        for (training, waited_s, expected) in [
+            (of(100), 0, "read both"),
+            (
+                of(1000 - 901),
+                899,
+                "await: s3://data/training/sales.csv is of 1970",
+            ),
+            (of(1000 - 901), 900, "read both"),
+            (of(2000), 0, "read both"),
+        ] {
+            let decided = decided(Part::Validation, Some(training), Some(of(1000)), waited_s);
             assert!(decided.contains(expected), "`{expected}` in: {decided}");
         }
     }

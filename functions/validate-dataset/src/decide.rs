@@ -4,12 +4,13 @@
 use std::fmt::Write as _;
 
 use dataset::{Finding, Report, Rule};
-use jiff::civil::Date;
+use domain::ports::Head;
+use jiff::{SignedDuration, civil::Date};
 use serde::Serialize;
 
 use crate::{
     before::{Files, RAISE, too_many_bytes},
-    upload::Upload,
+    upload::{Part, Upload},
 };
 
 /// What becomes of an uploaded object.
@@ -50,6 +51,12 @@ pub enum Decision {
     /// A validation file without its training file, which may be on its way.
     AwaitTraining {
         /// Which file is missing, and for how long it is waited for.
+        reason: String,
+    },
+    /// A training file beside a validation file that is older and lies before its end: the one that
+    /// belongs to it may be on its way.
+    AwaitValidation {
+        /// Which days overlap, and for how long the other file is waited for.
         reason: String,
     },
     /// The uploaded object was deleted before it was read.
@@ -101,6 +108,10 @@ pub struct Facts<'a> {
     pub holdout_days: u32,
     /// Most bytes of both files together, unpacked.
     pub max_bytes: u64,
+    /// Since the upload.
+    pub waited: SignedDuration,
+    /// How long the other file of a pair is waited for.
+    pub await_other: SignedDuration,
 }
 
 /// Accepts or rejects.
@@ -110,7 +121,19 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut findings = sentences(&facts.upload.training.key, facts.training);
     if let Some(validation) = facts.validation {
         findings.extend(sentences(&facts.upload.validation.key, validation));
-        findings.extend(overlap(facts.training, validation));
+        let overlap = overlap(facts.training, validation);
+        if let (true, Some(overlap)) = (findings.is_empty() && facts.may_be_last_months(), &overlap)
+        {
+            return Decision::AwaitValidation {
+                reason: format!(
+                    "{overlap} It is older than the training file, {} s after which a newer one may still come: \
+                     it is waited for {} s",
+                    facts.waited.as_secs(),
+                    facts.await_other.as_secs()
+                ),
+            };
+        }
+        findings.extend(overlap);
         let bytes = facts.training.bytes.saturating_add(validation.bytes);
         if findings.is_empty() && bytes > facts.max_bytes {
             let most = facts.max_bytes;
@@ -139,6 +162,16 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         facts.files.uploaded(facts.upload),
         findings,
     )
+}
+
+impl Facts<'_> {
+    /// Whether the validation file may be that of an earlier training file, with the new one on its way.
+    fn may_be_last_months(&self) -> bool {
+        let older = |validation: &Head| validation.written < self.files.training.written;
+        self.upload.part == Part::Training
+            && self.files.validation.as_ref().is_some_and(older)
+            && self.waited < self.await_other
+    }
 }
 
 /// The identity by content. What can't be read to its end has no digest, and goes by where it lies.
@@ -214,11 +247,10 @@ fn sentence(key: &str, finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use dataset::{Contract, check};
-    use domain::{layout::Location, ports::Head};
+    use domain::layout::Location;
     use jiff::Timestamp;
 
     use super::*;
-    use crate::upload::Part;
 
     fn upload() -> Upload {
         Upload {
@@ -262,7 +294,41 @@ mod tests {
             validation: validation.as_ref(),
             holdout_days: 92,
             max_bytes: 100,
+            waited: SignedDuration::ZERO,
+            await_other: SignedDuration::from_secs(900),
         })
+    }
+
+    #[test]
+    fn last_months_validation_file_is_not_held_against_a_training_file_at_once() {
+        let new = report("date,store,item,sales\n2024-02-01,1,1,5\n2024-02-02,1,1,6\n");
+        let old = report(TRAINING);
+        let of = |second| Head {
+            written: Timestamp::from_second(second).unwrap(),
+            ..head("v1")
+        };
+        for (part, judging, waited_s, expected) in [
+            (Part::Training, 5, 899, "await-validation"),
+            (Part::Training, 5, 900, "reject"),
+            (Part::Training, 20, 0, "reject"),
+            (Part::Validation, 5, 0, "reject"),
+        ] {
+            let decision = decide(&Facts {
+                upload: &Upload { part, ..upload() },
+                files: &Files {
+                    training: of(10),
+                    validation: Some(of(judging)),
+                },
+                training: &new,
+                validation: Some(&old),
+                holdout_days: 92,
+                max_bytes: 100,
+                waited: SignedDuration::from_secs(waited_s),
+                await_other: SignedDuration::from_secs(900),
+            });
+            let found = serde_json::to_value(&decision).unwrap();
+            assert_eq!(found["decision"], expected, "{part:?} {judging} {waited_s}");
+        }
     }
 
     const TRAINING: &str = "date,store,item,sales\n2024-01-01,1,1,5\n2024-01-02,1,1,6\n";
@@ -360,6 +426,8 @@ mod tests {
                 validation: None,
                 holdout_days: 92,
                 max_bytes: 100,
+                waited: SignedDuration::ZERO,
+                await_other: SignedDuration::from_secs(900),
             })
         };
         assert_eq!(identity("v1"), identity("v1"));

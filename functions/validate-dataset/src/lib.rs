@@ -6,6 +6,11 @@
 //! data contract in one streaming pass, on the day of the upload, so that a repeat of the event finds
 //! the same.
 //!
+//! A pair is uploaded one file after the other, and often over last month's. So a validation file waits
+//! for a training file that isn't there or is much older, and a training file for the validation file when
+//! the one that is there is older and overlaps it; each for `AWAIT_TRAINING_S` at most. Then what is there
+//! counts. A training file alone is taken at once: nothing says that another file is to come.
+//!
 //! An upload that can't fit, and a validation file whose training file doesn't come, are rejected
 //! without being read.
 //!
@@ -58,6 +63,9 @@ pub const NAME: &str = "validate-dataset";
 /// Delay until a training file that isn't there is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
+/// Delay until a pair that doesn't fit yet is read again.
+const READ_AGAIN: Duration = Duration::from_mins(5);
+
 /// The files of an upload with their checks.
 pub(crate) struct Checked {
     pub(crate) training: (PathBuf, Report),
@@ -90,6 +98,7 @@ pub async fn handle<S: ObjectStore, B: Bus, C: Clock>(
         Err(decision) => return Ok(Step::Done(decision)),
     };
     let found = find(ports, &upload, received.time).await?;
+    let waited = found.waited;
     let files = match before::files(&upload, found, config) {
         Ok(files) => files,
         Err(decision @ Decision::AwaitTraining { .. }) => {
@@ -118,7 +127,15 @@ pub async fn handle<S: ObjectStore, B: Bus, C: Clock>(
         validation: checked.validation.as_ref().map(|(_, report)| report),
         holdout_days: config.holdout_days,
         max_bytes: config.contract.max_bytes,
+        waited,
+        await_other: config.await_training,
     });
+    if let Decision::AwaitValidation { .. } = decision {
+        return Ok(Step::Wait {
+            after: READ_AGAIN,
+            decision,
+        });
+    }
     apply(config, ports, &decision, Some(&checked), received.time).await?;
     Ok(Step::Done(decision))
 }

@@ -10,6 +10,7 @@ use crate::{
 
 const NAME_PATTERN: &str = "^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}";
 const S3_PATTERN: &str = "^(https|s3)://([^/]+)/?(.*)$";
+const DESCRIPTION_PATTERN: &str = "[\\p{L}\\p{M}\\p{Z}\\p{S}\\p{N}\\p{P}]*";
 const ROLE_PATTERN: &str = "^arn:aws[a-z\\-]*:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+$";
 
 /// A request's body. Paths are the members' names joined by dots (`OutputDataConfig.S3OutputPath`);
@@ -146,6 +147,15 @@ impl Checks<'_> {
     /// The member, where present, must be the ARN of an IAM role.
     pub(crate) fn role(self, path: &str) -> Self {
         self.matching(path, is_role, ROLE_PATTERN)
+    }
+
+    /// The text, where present, must hold nothing invisible: no line breaks, no controls.
+    pub(crate) fn one_line(self, path: &str) -> Self {
+        self.matching(
+            path,
+            |text| !text.contains(char::is_control),
+            DESCRIPTION_PATTERN,
+        )
     }
 
     fn matching(mut self, path: &str, matches: fn(&str) -> bool, pattern: &str) -> Self {

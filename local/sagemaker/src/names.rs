@@ -71,6 +71,16 @@ pub(crate) fn is_role(text: &str) -> bool {
             .is_some_and(|r| r.len() > 5 && r.starts_with("role/"))
 }
 
+/// What keys and values of tags and of metadata are made of.
+pub(crate) const PLAIN: &str = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$";
+
+/// Whether a text satisfies [`PLAIN`]. Letters of scripts that write with marks are taken with them.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let is_space = |c: char| c.is_whitespace() && !c.is_control();
+    text.chars()
+        .all(|c| c.is_alphanumeric() || c.is_numeric() || is_space(c) || "_.:/=+-@".contains(c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     error::ApiError,
     input::Input,
-    names::name_in,
+    names::{PLAIN, is_plain, name_in},
     service::{Service, State},
 };
 
@@ -31,6 +31,12 @@ pub(crate) fn read(input: &Input) -> Result<TagSet, ApiError> {
             return Err(ApiError::validation(format!(
                 "1 validation error detected: the tag '{key}' is longer than 128 characters in its \
                  key or 256 in its value"
+            )));
+        }
+        if let Some(text) = [key, value].into_iter().find(|text| !is_plain(text)) {
+            return Err(ApiError::validation(format!(
+                "1 validation error detected: Value '{text}' at 'tags' failed to satisfy constraint: \
+                 Member must satisfy regular expression pattern: {PLAIN}"
             )));
         }
         tags.insert(key.to_owned(), value.to_owned());

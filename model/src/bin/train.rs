@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use model::train::{Layout, report_failure, run};
+use model::train::{Layout, caught, report_failure, run};
 
 fn main() -> ExitCode {
     model::process::log_to_stderr();
     let layout = Layout::new(model::process::ml_root());
-    match run(&layout) {
+    match caught(|| run(&layout)) {
         Ok(score) => {
             if let Some(score) = score {
                 // One metric a line, as SageMaker's metric definitions (regular expressions) read them.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::calendar::Day;
@@ -21,6 +23,8 @@ pub(crate) enum Refusal {
     },
     #[error("content type `{0}` is not answered (text/csv and application/json are)")]
     ContentType(String),
+    #[error("the body is larger than the {0} bytes that are taken")]
+    TooLarge(usize),
     #[error("{0}")]
     Failed(String),
 }
@@ -31,6 +35,15 @@ impl Refusal {
         match self {
             Self::Malformed { field, .. } => *field,
             _ => None,
+        }
+    }
+
+    /// A body that wasn't received; `most` is how large it may be.
+    pub(crate) fn unreceived(rejection: &BytesRejection, most: usize) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::TooLarge(most)
+        } else {
+            Self::whole(rejection.body_text())
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -111,8 +112,9 @@ async fn health(State(service): State<Arc<Service>>) -> impl IntoResponse {
 
 async fn predict(
     State(service): State<Arc<Service>>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<serde_json::Value>, Refusal> {
+    let body = body.map_err(|error| Refusal::unreceived(&error, LARGEST_QUESTION))?;
     let question = body::json_question(&body::json(&body)?, None)?;
     let forecast = service.model.forecast(question.key, question.day)?;
     Ok(Json(json!({
@@ -125,8 +127,9 @@ async fn predict(
 async fn invocations(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
+    let body = body.map_err(|error| Refusal::unreceived(&error, LARGEST_BATCH))?;
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -148,6 +151,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Malformed { .. } => http::StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => http::StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType(_) => http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Failed(_) => http::StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -186,6 +186,16 @@ pub(super) fn verdict(decision: &Decision) -> (Verdict, &str) {
     }
 }
 
+/// The job that a model can't be judged because of, and why.
+pub(super) fn not_judged(decision: &Decision) -> (String, String) {
+    match decision {
+        Decision::FailEvaluation {
+            failed_job, reason, ..
+        } => (failed_job.clone(), reason.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
 pub(super) fn stored(world: &World, at: &Location) -> Value {
     world
         .read_json(at)

@@ -40,6 +40,7 @@ pub(super) fn check(input: &Input) -> Result<(), ApiError> {
         .required("OutputDataConfig")
         .required("OutputDataConfig.S3OutputPath")
         .s3_uri("OutputDataConfig.S3OutputPath")
+        .length("OutputDataConfig.KmsKeyId", 2_048)
         .required("ResourceConfig")
         .required("ResourceConfig.InstanceType")
         .between("ResourceConfig.InstanceCount", 1, i64::MAX)

@@ -277,6 +277,7 @@ fn check(input: &Input) -> Result<(), ApiError> {
         .required("TransformOutput")
         .required("TransformOutput.S3OutputPath")
         .s3_uri("TransformOutput.S3OutputPath")
+        .length("TransformOutput.KmsKeyId", 2_048)
         .one_of("TransformOutput.AssembleWith", &["None", "Line"])
         .required("TransformResources")
         .required("TransformResources.InstanceType")

@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{error::ApiError, input::Input};
+use crate::{
+    error::ApiError,
+    input::Input,
+    names::{PLAIN, is_plain},
+};
 
 /// The statuses a person or a gate gives a version.
 pub(super) const APPROVALS: [&str; 3] = ["Approved", "Rejected", "PendingManualApproval"];
@@ -35,6 +39,7 @@ pub(super) fn check(input: &Input) -> Result<(), ApiError> {
         .checks()
         .name("ModelPackageName")
         .length("ModelPackageDescription", 1_024)
+        .one_line("ModelPackageDescription")
         .one_of("ModelApprovalStatus", &APPROVALS)
         .length("CustomerMetadataProperties", METADATA_LIMIT)
         .length("ClientToken", 36)
@@ -62,16 +67,21 @@ pub(super) fn check(input: &Input) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Keys of 128, values of 256 characters at most.
+/// Keys of 128, values of 256 characters at most, both of the characters that tags may have.
 pub(super) fn check_metadata(input: &Input) -> Result<(), ApiError> {
-    let long = |(key, value): &(String, String)| {
-        key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256
+    let wrong = |(key, value): &(String, String)| {
+        key.is_empty()
+            || key.chars().count() > 128
+            || value.chars().count() > 256
+            || !is_plain(key)
+            || !is_plain(value)
     };
     let properties = input.texts("CustomerMetadataProperties");
-    properties.iter().find(|p| long(p)).map_or(Ok(()), |(key, _)| {
+    properties.iter().find(|p| wrong(p)).map_or(Ok(()), |(key, value)| {
         Err(ApiError::validation(format!(
-            "1 validation error detected: Value at 'customerMetadataProperties.{key}' failed to \
-             satisfy constraint: keys have 1 to 128 characters, values 256 at most"
+            "1 validation error detected: Value '{value}' at 'customerMetadataProperties.{key}' failed to \
+             satisfy constraint: keys have 1 to 128 characters, values 256 at most, and both satisfy \
+             regular expression pattern: {PLAIN}"
         )))
     })
 }

@@ -32,6 +32,7 @@ impl Service {
             .required("ModelPackageArn")
             .one_of("ModelApprovalStatus", &APPROVALS)
             .length("ApprovalDescription", 1_024)
+            .one_line("ApprovalDescription")
             .length("CustomerMetadataProperties", METADATA_LIMIT)
             .finish()?;
         input.without(&[

@@ -12,15 +12,18 @@ use aws_sdk_sagemaker::{
 use domain::{
     Error, Result,
     ports::{Approval, Ensured, Package, PackageSpec, Registry},
+    text,
 };
 
-use super::{CSV, SageMaker, found, may_exist, same};
+use super::{CSV, SageMaker, found, may_exist};
 use crate::failure::failed;
 
 /// Metadata key of the training job that made the model.
 const TRAINING_JOB: &str = "training_job";
 /// Most characters of an approval's description.
 const MAX_DESCRIPTION: usize = 1024;
+/// Packages that a list shows at once, at most.
+const PAGE: i32 = 100;
 /// General-purpose and compute types that a model of a few megabytes needs at most.
 const TRANSFORM_TYPES: [&str; 4] = [
     "ml.m5.large",
@@ -47,6 +50,17 @@ impl SageMaker {
             .await;
         let doing = format!("reading the model package group {group}");
         found(answer, doing, "sagemaker:DescribeModelPackageGroup").map(|group| group.is_some())
+    }
+
+    async fn describe(&self, arn: &str) -> Result<Option<DescribeModelPackageOutput>> {
+        let answer = self
+            .client
+            .describe_model_package()
+            .model_package_name(arn)
+            .send()
+            .await;
+        let doing = format!("reading the model package {arn}");
+        found(answer, &doing, "sagemaker:DescribeModelPackage")
     }
 }
 
@@ -75,8 +89,9 @@ impl Registry for SageMaker {
         }
     }
 
-    /// Reads the packages one by one, newest first, because a list shows no metadata: a repeat finds
-    /// its package among the first, and a new training job reads the whole group once.
+    /// A list shows descriptions, which begin with the training job's name, and no metadata: only what is
+    /// described so is read, and the rest of the group, which others may have registered in, needn't be
+    /// readable.
     async fn package_of(&self, group: &str, training_job: &str) -> Result<Option<Package>> {
         let mut summaries = self
             .client
@@ -85,6 +100,7 @@ impl Registry for SageMaker {
             .model_package_type(ModelPackageType::Versioned)
             .sort_by(ModelPackageSortBy::CreationTime)
             .sort_order(SortOrder::Descending)
+            .max_results(PAGE)
             .into_paginator()
             .items()
             .send();
@@ -93,14 +109,21 @@ impl Registry for SageMaker {
             let Some(summary) = found(summary, doing, "sagemaker:ListModelPackages")? else {
                 return Ok(None);
             };
-            let Some(arn) = summary.model_package_arn() else {
+            let described = summary.model_package_description().unwrap_or_default();
+            let Some(arn) = summary
+                .model_package_arn()
+                .filter(|_| described.split(' ').next() == Some(training_job))
+            else {
                 continue;
             };
             // Deleted between the list and the reading: not the one.
-            if let Some(package) = self.package(arn).await?
-                && package.metadata.get(TRAINING_JOB).map(String::as_str) == Some(training_job)
-            {
-                return Ok(Some(package));
+            let Some(package) = self.describe(arn).await? else {
+                continue;
+            };
+            let metadata = package.customer_metadata_properties();
+            let job = metadata.and_then(|metadata| metadata.get(TRAINING_JOB));
+            if job.map(String::as_str) == Some(training_job) {
+                return read(arn, package).map(Some);
             }
         }
         Ok(None)
@@ -108,15 +131,11 @@ impl Registry for SageMaker {
 
     async fn register(&self, spec: &PackageSpec) -> Result<String> {
         let doing = format!("registering {} in {}", spec.model_uri, spec.group);
-        let training_job = spec.metadata.get(TRAINING_JOB).ok_or_else(|| {
-            Error::permanent(format!("{doing}: the metadata names no {TRAINING_JOB}"))
-        })?;
-        self.ensure_group(&spec.group).await?;
-        // The client token holds for hours only; a repeat may come after days.
-        if let Some(package) = self.package_of(&spec.group, training_job).await? {
-            let artifact = ("artifact", package.model_uri, spec.model_uri.clone());
-            same(&format!("model package {}", package.arn), &[artifact])?;
-            return Ok(package.arn);
+        let training_job = spec.metadata.get(TRAINING_JOB).map(String::as_str);
+        if training_job.is_none() || spec.description.split(' ').next() != training_job {
+            return Err(Error::permanent(format!(
+                "{doing}: metadata and description don't name the {TRAINING_JOB}, so it couldn't be found again"
+            )));
         }
         let answer = self
             .client
@@ -137,14 +156,7 @@ impl Registry for SageMaker {
     }
 
     async fn package(&self, arn: &str) -> Result<Option<Package>> {
-        let answer = self
-            .client
-            .describe_model_package()
-            .model_package_name(arn)
-            .send()
-            .await;
-        let doing = format!("reading the model package {arn}");
-        let package = found(answer, &doing, "sagemaker:DescribeModelPackage")?;
+        let package = self.describe(arn).await?;
         package.map(|package| read(arn, package)).transpose()
     }
 
@@ -161,7 +173,7 @@ impl Registry for SageMaker {
             .update_model_package()
             .model_package_arn(arn)
             .model_approval_status(status(Approval::Rejected))
-            .approval_description(reason.chars().take(MAX_DESCRIPTION).collect::<String>())
+            .approval_description(text::description(reason, MAX_DESCRIPTION))
             .send()
             .await
             .map_err(|error| failed(&doing, "sagemaker:UpdateModelPackage", error))?;
@@ -256,7 +268,7 @@ mod tests {
     fn spec() -> PackageSpec {
         PackageSpec {
             group: "retail-forecast-models".to_owned(),
-            description: "accuracy 0.89".to_owned(),
+            description: "job-2 on data set 0a: accuracy 0.89".to_owned(),
             image: "registry/infer@sha256:ab".to_owned(),
             model_uri: URI.to_owned(),
             approval: Approval::PendingManualApproval,
@@ -279,10 +291,12 @@ mod tests {
         (200, package)
     }
 
-    fn list(versions: &[u32], next: Option<&str>) -> (u16, Value) {
+    fn list(versions: &[(u32, &str)], next: Option<&str>) -> (u16, Value) {
         let summaries: Vec<Value> = versions
             .iter()
-            .map(|version| json!({"ModelPackageArn": format!("arn:{version}")}))
+            .map(|(version, description)| {
+                json!({"ModelPackageArn": format!("arn:{version}"), "ModelPackageDescription": description})
+            })
             .collect();
         let mut page = json!({"ModelPackageSummaryList": summaries});
         if let Some(next) = next {
@@ -299,16 +313,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_package_is_registered_once_in_a_group_that_is_made() {
-        let stub = Stub::new([
-            missing("ModelPackageGroup g does not exist."),
-            (200, json!({"ModelPackageGroupArn": "arn"})),
-            list(&[], None),
-            (200, json!({"ModelPackageArn": "arn:1"})),
-        ]);
+    async fn a_package_is_registered_with_all_that_is_known_of_it() {
+        let stub = Stub::new([(200, json!({"ModelPackageArn": "arn:1"}))]);
         let arn = SageMaker::new(&stub.context()).register(&spec()).await;
         assert_eq!(arn.unwrap(), "arn:1");
-        let sent = stub.requests()[3].json();
+        let sent = stub.requests()[0].json();
         assert_eq!(sent["ClientToken"], "0a");
         assert_eq!(sent["ModelApprovalStatus"], "PendingManualApproval");
         assert_eq!(sent["CustomerMetadataProperties"]["training_job"], "job-2");
@@ -326,17 +335,56 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repeat_finds_the_package_on_a_later_page() {
+    async fn what_could_not_be_found_again_is_not_registered() {
+        let stub = Stub::new([]);
+        let nameless = PackageSpec {
+            description: "a model".to_owned(),
+            ..spec()
+        };
+        let refused = SageMaker::new(&stub.context()).register(&nameless).await;
+        assert!(refused.unwrap_err().to_string().contains("training_job"));
+    }
+
+    #[tokio::test]
+    async fn a_group_is_made_once() {
         let stub = Stub::new([
+            missing("ModelPackageGroup g does not exist."),
+            (200, json!({"ModelPackageGroupArn": "arn"})),
             (200, json!({"ModelPackageGroupName": "g"})),
-            list(&[9], Some("more")),
-            package(9, "job-3"),
-            list(&[8, 7], None),
-            package(8, "job-2"),
         ]);
-        let arn = SageMaker::new(&stub.context()).register(&spec()).await;
-        assert_eq!(arn.unwrap(), "arn:8");
-        assert!(!stub.operations().contains(&"CreateModelPackage".to_owned()));
+        let sagemaker = SageMaker::new(&stub.context());
+        assert_eq!(sagemaker.ensure_group("g").await.unwrap(), Ensured::Made);
+        let again = sagemaker.ensure_group("g").await;
+        assert_eq!(again.unwrap(), Ensured::AlreadySo);
+    }
+
+    #[tokio::test]
+    async fn only_what_is_described_as_the_job_s_is_read_whoever_else_registers_in_the_group() {
+        let odd = (
+            200,
+            json!({"ModelPackageArn": "arn:7", "ModelPackageVersion": 7}),
+        );
+        let stub = Stub::new([
+            list(&[(9, "job-3 on data set 0a"), (8, "by hand")], Some("more")),
+            list(
+                &[
+                    (7, "job-2 by hand"),
+                    (6, "job-20"),
+                    (5, "job-2 on data set 0a"),
+                ],
+                None,
+            ),
+            odd,
+            package(5, "job-2"),
+        ]);
+        let sagemaker = SageMaker::new(&stub.context());
+        let found = sagemaker
+            .package_of("retail-forecast-models", "job-2")
+            .await;
+        assert_eq!(found.unwrap().unwrap().arn, "arn:5");
+        assert_eq!(stub.requests()[0].json()["MaxResults"], 100);
+        let read = ["DescribeModelPackage", "DescribeModelPackage"];
+        assert_eq!(stub.operations()[2..], read);
     }
 
     #[tokio::test]

@@ -154,7 +154,8 @@ pub enum Approval {
 pub struct PackageSpec {
     /// Model package group; made when missing.
     pub group: String,
-    /// What the package says of itself.
+    /// What the package says of itself; begins with the training job's name, by which a list of packages
+    /// is searched.
     pub description: String,
     /// Inference image, by digest.
     pub image: String,
@@ -193,9 +194,10 @@ pub struct Package {
 pub trait Registry {
     /// Makes the group when missing.
     async fn ensure_group(&self, group: &str) -> Result<Ensured>;
-    /// The package of a group whose metadata names this training job.
+    /// The package of a group whose description and metadata name this training job.
     async fn package_of(&self, group: &str, training_job: &str) -> Result<Option<Package>>;
-    /// Registers a package and answers its ARN; the client token makes a repeat harmless.
+    /// Registers a package in a group that is there, and answers its ARN. The client token makes a repeat
+    /// harmless for some hours; [`Registry::package_of`] says what was registered before.
     async fn register(&self, spec: &PackageSpec) -> Result<String>;
     /// A package by ARN.
     async fn package(&self, arn: &str) -> Result<Option<Package>>;
