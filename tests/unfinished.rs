@@ -203,6 +203,12 @@ fn of_the_trainings_that_wait_for_an_image_each_is_dealt_with_by_itself() {
     assert_eq!(pipeline.world.packages().len(), 1, "the other went on");
 }
 
+/// How many trainings were started.
+fn started(pipeline: &Pipeline) -> usize {
+    let decided = pipeline.decided("start-training");
+    decided.iter().filter(|one| *one == "start").count()
+}
+
 /// The rows of the days from `first` on, with the head line.
 fn days(text: &str, first: usize) -> String {
     let (head, rows) = text.split_once('\n').unwrap();
@@ -231,7 +237,7 @@ fn next_months_pair_over_last_months_is_one_data_set_in_either_order() {
             pipeline.deliver(&event);
         }
         pipeline.settle();
-        assert_eq!(pipeline.decided("start-training"), ["start"]);
+        assert_eq!(started(&pipeline), 1);
 
         pipeline
             .world
@@ -254,11 +260,10 @@ fn next_months_pair_over_last_months_is_one_data_set_in_either_order() {
         pipeline.settle();
         assert_eq!(pipeline.dead_letters, []);
         assert_eq!(told(&pipeline, "Data rejected"), Vec::<String>::new());
-        let started = pipeline.decided("start-training");
-        let starts = started.iter().filter(|one| *one == "start").count();
         assert_eq!(
-            starts, 2,
-            "validation first: {validation_first}; {started:?}"
+            started(&pipeline),
+            2,
+            "validation first: {validation_first}"
         );
     }
 }

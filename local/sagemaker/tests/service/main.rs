@@ -7,4 +7,5 @@ mod protocol;
 mod registry;
 mod support;
 mod training;
+mod training_refused;
 mod transform;

@@ -228,7 +228,11 @@ async fn bad_packages_are_refused() -> anyhow::Result<()> {
     wordy["CustomerMetadataProperties"]["x"] = json!("y".repeat(257));
     let mut empty = package("t");
     empty["InferenceSpecification"] = Value::Null;
-    for request in [both, status, tagged, wordy, empty] {
+    let mut odd = package("t");
+    odd["CustomerMetadataProperties"]["verdict"] = json!("overridden-by Ann O'Neil, ops");
+    let mut broken = package("t");
+    broken["ModelPackageDescription"] = json!("a strike\nin March");
+    for request in [both, status, tagged, wordy, empty, odd, broken] {
         let refusal = cloud.refused("CreateModelPackage", request).await?;
         assert_eq!(refusal.code, "ValidationException", "{}", refusal.message);
     }
