@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use axum::{Router, http::StatusCode, routing};
 use local_sagemaker::Config;
 use local_wire::ImageSpec;

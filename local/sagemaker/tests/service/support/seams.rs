@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use local_sagemaker::{ObjectStore, StoreError};
 use local_wire::{
     AlarmState, Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused, Watch,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A failed test poisons nothing that another reads.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
