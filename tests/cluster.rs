@@ -129,7 +129,6 @@ async fn alarm_during_a_rollout(stage: &mut Stage, good: &Release) -> Duration {
     let bad = started["release"].as_str().unwrap().to_owned();
     let look = stage.cluster.look().await;
     assert_eq!(look.runs.environment["DEPLOYMENT_ID"], bad);
-    assert!(look.updated < REPLICAS, "no pod of it gets ready");
     let alarm = stage.alarm(&bad);
     stage.speak(&alarm).await;
     let after = stage.restored(good, &bad).await;
