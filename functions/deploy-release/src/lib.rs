@@ -13,10 +13,10 @@ pub mod promote;
 
 use std::time::Duration;
 
-use convergence::{Place, Written, confirm};
+use convergence::{Place, Written, confirm, idle_alarms};
 use domain::{
     Error, Result, Step,
-    alarms::{AlarmSettings, candidate_names},
+    alarms::AlarmSettings,
     converge,
     endpoint::{EndpointAlarms, UpdatePolicy},
     layout::Artifacts,
@@ -26,7 +26,7 @@ use domain::{
         Registry,
     },
     records::{self, Versioned},
-    release::{Configuration, Held, Pointer},
+    release::{Configuration, Held, Pointer, Progress},
     settings::Settings,
 };
 use jiff::Timestamp;
@@ -388,6 +388,13 @@ where
             &next,
         )
         .await?;
+        // What was abandoned, or failed without a way back, leaves its alarms behind.
+        let left = pointer.value.target.as_ref();
+        let left =
+            left.filter(|left| left.release != *release && left.progress != Progress::Verified);
+        if let Some(left) = left {
+            forget(config, ports, &left.release).await?;
+        }
     }
     for alarm in config.alarms.candidate(release) {
         ports.alarms.ensure_alarm(&alarm).await?;
@@ -487,11 +494,29 @@ where
     let targets = (ports.store, ports.sagemaker, ports.cluster);
     let confirmed = confirm(&place, targets, release, written).await?;
     if let Err(moved) = confirmed {
-        let over = candidate_names(&config.alarms.namespace, release);
-        ports.alarms.remove_alarms(&over).await?;
+        forget(config, ports, release).await?;
         return Err(moved.into());
     }
     Ok(())
+}
+
+/// Removes a release's own alarms, as far as the pointer doesn't need them any more.
+async fn forget<S, R, I, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
+    release: &str,
+) -> Result<()>
+where
+    S: ObjectStore,
+    W: Alarms,
+{
+    let artifacts = config.artifacts();
+    let pointer = records::pointer(ports.store, &artifacts, &config.environment)
+        .await?
+        .value;
+    let of = (&artifacts, config.alarms.namespace.as_str());
+    let idle = idle_alarms(of, ports.store, &pointer, release).await?;
+    ports.alarms.remove_alarms(&idle).await
 }
 
 /// Marks the model as waiting. An image that came before the mark wouldn't take it along, so the

@@ -4,7 +4,7 @@ use domain::{
     release::{Pointer, Progress},
     rollout::{Deployment, Rollout},
 };
-use events::announced::{CANARY_NO_DATA, CanaryPassed, CanaryStarted, ReleaseFailed};
+use events::announced::{CANARY_NO_DATA, CLUSTER, CanaryPassed, CanaryStarted, ReleaseFailed};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -109,7 +109,7 @@ pub fn target(started: &CanaryStarted, pointer: &Pointer) -> Result<Target, Stri
 /// The stage of a canary that failed, and why, as the pointer keeps it.
 fn stage(reason: &str) -> Option<(&str, &str)> {
     let (stage, reason) = reason.split_once(": ")?;
-    [CANARY, CANARY_NO_DATA]
+    [CANARY, CANARY_NO_DATA, CLUSTER]
         .contains(&stage)
         .then_some((stage, reason))
 }
@@ -123,7 +123,8 @@ pub fn decide(
     facts: &Facts,
     config: &Config,
 ) -> Decision {
-    let fail = |stage: &str, reason: String| Decision::Fail {
+    let share = format!("{} of {} pods", started.pods, started.of);
+    let announce = |stage: &str, reason: String| Decision::Fail {
         failed: ReleaseFailed {
             release: target.release.clone(),
             stage: stage.to_owned(),
@@ -132,12 +133,13 @@ pub fn decide(
             caused_at: target.caused_at,
         },
     };
+    let fail = |stage: &str, reason: String| announce(stage, format!("on {share}: {reason}"));
     let baking_since = match &target.progress {
         Progress::Canary { baking_since, .. } => *baking_since,
         // A crash came between the pointer and the announcement: announce again.
         Progress::Failed { reason } => {
             let (stage, reason) = stage(reason).unwrap_or((CANARY, reason));
-            return fail(stage, reason.to_owned());
+            return announce(stage, reason.to_owned());
         }
         _ => None,
     };
@@ -148,10 +150,10 @@ pub fn decide(
     };
     match pods(started, facts) {
         Ok(()) => {}
-        Err(open) if open.hopeless => return fail(CANARY, open.reason),
+        Err(open) if open.hopeless => return fail(open.stage, open.reason),
         Err(open) if elapsed_s >= limit_s => {
             return fail(
-                CANARY,
+                open.stage,
                 format!(
                     "after {elapsed_s} s, the limit being {limit_s} s: {}",
                     open.reason
@@ -167,10 +169,7 @@ pub fn decide(
     }
     let (Some(_), Some(periods)) = (baking_since, &facts.periods) else {
         return Decision::Bake {
-            reason: format!(
-                "{} of {} pods are the canary's, and available",
-                started.pods, started.of
-            ),
+            reason: format!("{share} are the canary's, and available"),
         };
     };
     if elapsed_s < config.bake_s {
@@ -184,7 +183,7 @@ pub fn decide(
             passed: CanaryPassed {
                 release: target.release.clone(),
                 live: target.live.clone(),
-                checks,
+                checks: std::iter::once(share).chain(checks).collect(),
                 caused_at: target.caused_at,
             },
         },
@@ -202,42 +201,52 @@ pub fn decide(
 
 /// Why the canary's pods aren't what they should be.
 struct Open {
+    /// [`CLUSTER`] where it isn't the release's doing.
+    stage: &'static str,
     reason: String,
     /// Whether waiting can't help.
     hopeless: bool,
 }
 
-fn pods(started: &CanaryStarted, facts: &Facts) -> Result<(), Open> {
-    let hopeless = |reason: String| {
-        Err(Open {
+impl Open {
+    fn waiting(stage: &'static str, reason: String) -> Self {
+        Self {
+            stage,
+            reason,
+            hopeless: false,
+        }
+    }
+
+    fn hopeless(stage: &'static str, reason: String) -> Self {
+        Self {
+            stage,
             reason,
             hopeless: true,
-        })
-    };
+        }
+    }
+}
+
+fn pods(started: &CanaryStarted, facts: &Facts) -> Result<(), Open> {
     let Some(canary) = &facts.canary else {
-        return hopeless("the canary's Deployment doesn't exist any more".to_owned());
+        let reason = "the canary's Deployment doesn't exist any more";
+        return Err(Open::hopeless(CLUSTER, reason.to_owned()));
     };
     let carried = canary.environment.get("DEPLOYMENT_ID");
     if carried != Some(&started.release) {
         let carried = carried.map_or("no release", String::as_str);
-        return hopeless(format!(
-            "the canary carries {carried}: somebody else changed it"
-        ));
+        let reason = format!("the canary carries {carried}: somebody else changed it");
+        return Err(Open::hopeless(CLUSTER, reason));
     }
     match canary.rollout(started.generation) {
-        Rollout::Complete if u32::try_from(canary.wanted) != Ok(started.pods) => Err(Open {
-            reason: format!(
-                "{} pods are wanted instead of {}",
-                canary.wanted, started.pods
-            ),
-            hopeless: false,
-        }),
+        Rollout::Complete if u32::try_from(canary.wanted) != Ok(started.pods) => {
+            let (wanted, pods) = (canary.wanted, started.pods);
+            let reason = format!("{wanted} pods are wanted instead of {pods}");
+            Err(Open::waiting(CLUSTER, reason))
+        }
         Rollout::Complete => Ok(()),
-        Rollout::Stuck(reason) => hopeless(reason),
-        Rollout::Progressing(reason) => Err(Open {
-            reason,
-            hopeless: false,
-        }),
+        Rollout::Stuck(reason) if canary.paused => Err(Open::hopeless(CLUSTER, reason)),
+        Rollout::Stuck(reason) => Err(Open::hopeless(CANARY, reason)),
+        Rollout::Progressing(reason) => Err(Open::waiting(CANARY, reason)),
     }
 }
 

@@ -67,9 +67,9 @@ impl Config {
             limits: Limits::read(settings)?,
             look_again: Duration::from_secs(settings.parsed("LOOK_AGAIN_S")?),
         };
-        if config.period_s == 0 || config.bake_s < i64::from(config.period_s) {
+        if config.period_s == 0 || config.bake_s < 2 * i64::from(config.period_s) {
             return Err(Error::permanent(format!(
-                "CANARY_BAKE_S is {} and CANARY_PERIOD_S {}: a canary bakes for one whole period at least",
+                "CANARY_BAKE_S is {} and CANARY_PERIOD_S {}: a canary bakes for two whole periods at least, and the newest isn't compared",
                 config.bake_s, config.period_s
             )));
         }
@@ -162,7 +162,8 @@ where
     })
 }
 
-/// The first and the last moment of the periods that lie wholly between two moments.
+/// The first and the last moment of the periods that lie wholly between two moments, without the newest: pods
+/// publish what a period saw after its end, each in its own time.
 fn whole_periods(
     since: Timestamp,
     until: Timestamp,
@@ -174,7 +175,7 @@ fn whole_periods(
             .map_err(|error| Error::permanent("a period's beginning isn't a moment").because(error))
     };
     let from = (since.as_second() + period - 1).div_euclid(period) * period;
-    let to = until.as_second().div_euclid(period) * period;
+    let to = (until.as_second().div_euclid(period) - 1) * period;
     Ok((second(from)?, second(to)?))
 }
 
@@ -228,4 +229,47 @@ where
 fn wait(config: &Config, remaining_s: i64) -> Duration {
     let remaining = Duration::from_secs(u64::try_from(remaining_s).unwrap_or(0));
     remaining.clamp(config.look_again, LONGEST.max(config.look_again))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(bake_s: &str) -> Settings {
+        let pairs = [
+            ("ENVIRONMENT", "dev"),
+            ("ARTIFACTS_BUCKET", "a"),
+            ("ROLLOUT_LIMIT_S", "300"),
+            ("CANARY_BAKE_S", bake_s),
+            ("CANARY_LIMIT_S", "3600"),
+            ("CANARY_PERIOD_S", "60"),
+            ("CANARY_MIN_REQUESTS", "50"),
+            ("CANARY_ERROR_MARGIN_PERCENT", "1"),
+            ("CANARY_LATENCY_RATIO", "1.25"),
+            ("CANARY_LATENCY_MARGIN_MS", "20"),
+            ("LOOK_AGAIN_S", "10"),
+        ];
+        Settings::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    }
+
+    #[test]
+    fn a_canary_bakes_for_two_periods_at_least() {
+        assert!(Config::read(&settings("120")).is_ok());
+        let error = Config::read(&settings("119")).unwrap_err();
+        assert!(error.to_string().contains("two whole periods"), "{error}");
+    }
+
+    #[test]
+    fn only_whole_periods_are_compared_and_never_the_newest() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let cases = [
+            ((600, 1200), (600, 1140)),
+            ((601, 1199), (660, 1080)),
+            ((540, 1201), (540, 1140)),
+        ];
+        for ((since, until), (from, to)) in cases {
+            let periods = whole_periods(at(since), at(until), 60).unwrap();
+            assert_eq!(periods, (at(from), at(to)), "{since} to {until}");
+        }
+    }
 }

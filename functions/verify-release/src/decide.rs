@@ -1,17 +1,21 @@
 //! Whether the environment's target serves what it should, not yet, or never will.
 
 use domain::{
-    evaluation::{GoldenRow, GoldenRows},
-    ports::{Answer, Endpoint},
+    evaluation::GoldenRows,
+    ports::Endpoint,
     release::{Manifest, Pointer, Progress, Target},
-    rollout::{Deployment, Rollout},
+    rollout::Deployment,
 };
 use events::announced::{ReleaseFailed, ReleaseVerified, RollbackFailed, RollbackSucceeded};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::{Config, started::Started};
+use crate::{
+    Config,
+    checks::{Open, api, canary, endpoint, rollout},
+    questions::Answers,
+    started::Started,
+};
 
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,43 +84,6 @@ pub struct Facts {
     pub golden: Option<GoldenRows>,
 }
 
-/// What the API answered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answers {
-    /// `GET /health`.
-    pub health: Answer,
-    /// `POST /predict` with the owner's request.
-    pub predict: Answer,
-    /// `POST /predict` for each golden row.
-    pub golden: Vec<Answer>,
-}
-
-/// A check that isn't passed.
-struct Open {
-    stage: &'static str,
-    reason: String,
-    /// Whether waiting can help.
-    hopeless: bool,
-}
-
-impl Open {
-    fn waiting(stage: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            stage,
-            reason: reason.into(),
-            hopeless: false,
-        }
-    }
-
-    fn hopeless(stage: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            stage,
-            reason: reason.into(),
-            hopeless: true,
-        }
-    }
-}
-
 /// The target that the event speaks of; otherwise what is the target.
 pub fn target<'a>(started: &Started, pointer: &'a Pointer) -> Result<&'a Target, String> {
     match &pointer.target {
@@ -173,7 +140,7 @@ fn open(target: &Target, facts: &Facts, config: &Config) -> Vec<(Open, i64)> {
     let healthy_by = config.rollout_limit_s + config.health_limit_s;
     [
         (rollout, config.rollout_limit_s),
-        (endpoint(facts, config), config.endpoint_limit_s),
+        (endpoint(target, facts, config), config.endpoint_limit_s),
         (api, healthy_by),
     ]
     .into_iter()
@@ -204,184 +171,6 @@ fn failed(started: &Started, target: &Target, stage: &str, reason: String) -> De
             },
         },
     }
-}
-
-fn rollout(target: &Target, facts: &Facts) -> Option<Open> {
-    let Some(deployment) = &facts.deployment else {
-        return Some(Open::hopeless(
-            "rollout",
-            "the Deployment doesn't exist any more",
-        ));
-    };
-    match deployment.rollout(facts.generation) {
-        Rollout::Progressing(reason) => return Some(Open::waiting("rollout", reason)),
-        Rollout::Stuck(reason) => return Some(Open::hopeless("rollout", reason)),
-        Rollout::Complete => {}
-    }
-    let expected = facts.manifest.image.reference().unwrap_or_default();
-    if deployment.image.as_deref() != Some(&expected) {
-        let runs = deployment.image.as_deref().unwrap_or("no image");
-        return Some(Open::hopeless(
-            "rollout",
-            format!("the Deployment runs {runs} and not {expected}: somebody else changed it"),
-        ));
-    }
-    let carried = deployment.environment.get("DEPLOYMENT_ID");
-    if carried != Some(&target.release) {
-        let carried = carried.map_or("no release", String::as_str);
-        return Some(Open::hopeless(
-            "rollout",
-            format!("the Deployment carries {carried}: somebody else changed it"),
-        ));
-    }
-    None
-}
-
-/// What is brought back serves alone: no pod of a canary that was taken away answers any more.
-fn canary(target: &Target, facts: &Facts) -> Option<Open> {
-    let canary = facts.canary.as_ref()?;
-    let is_out = matches!(target.progress, Progress::Restoring { .. }) && canary.replicas > 0;
-    is_out.then(|| {
-        let reason = format!("{} pods of the canary still running", canary.replicas);
-        Open::waiting("rollout", reason)
-    })
-}
-
-fn endpoint(facts: &Facts, config: &Config) -> Option<Open> {
-    let expected = match domain::release::endpoint_config(&facts.manifest) {
-        Ok(expected) => expected,
-        Err(error) => return Some(Open::hopeless("endpoint", error.chain())),
-    };
-    let Some(endpoint) = &facts.endpoint else {
-        return Some(Open::hopeless(
-            "endpoint",
-            format!("the endpoint {} doesn't exist", config.endpoint),
-        ));
-    };
-    let reason = endpoint
-        .failure_reason
-        .as_deref()
-        .unwrap_or("no reason given");
-    match endpoint.status.as_str() {
-        "InService" if endpoint.config == expected => None,
-        // A failed update comes back InService, on the configuration that was there before.
-        "InService" => Some(Open::hopeless(
-            "endpoint",
-            format!(
-                "the update to {expected} came back on {} ({reason})",
-                endpoint.config
-            ),
-        )),
-        "Failed" | "OutOfService" | "UpdateRollbackFailed" => Some(Open::hopeless(
-            "endpoint",
-            format!("the endpoint is {} ({reason})", endpoint.status),
-        )),
-        status => Some(Open::waiting(
-            "endpoint",
-            format!("the endpoint is {status}"),
-        )),
-    }
-}
-
-fn api(target: &Target, facts: &Facts, config: &Config) -> Option<Open> {
-    let Some(answers) = &facts.answers else {
-        return Some(Open::waiting("health", "not asked yet"));
-    };
-    health(target, &answers.health)
-        .or_else(|| predict(&answers.predict))
-        .or_else(|| {
-            facts
-                .golden
-                .as_ref()
-                .and_then(|golden| golden_rows(golden, &answers.golden, config.golden_tolerance))
-        })
-}
-
-fn health(target: &Target, answer: &Answer) -> Option<Open> {
-    if answer.status != 200 {
-        return Some(Open::waiting(
-            "health",
-            format!("GET /health: {}", told(answer)),
-        ));
-    }
-    match answer.body["release"].as_str() {
-        Some(release) if release == target.release => None,
-        other => Some(Open::waiting(
-            "health",
-            format!("GET /health answers for {}", other.unwrap_or("no release")),
-        )),
-    }
-}
-
-fn predict(answer: &Answer) -> Option<Open> {
-    match answer.status {
-        200 if answer.body["prediction"].is_number() => None,
-        200 => Some(Open::hopeless(
-            "predict",
-            "POST /predict answered 200 without a `prediction`",
-        )),
-        400..500 => Some(Open::hopeless(
-            "predict",
-            format!("POST /predict: {}", told(answer)),
-        )),
-        _ => Some(Open::waiting(
-            "predict",
-            format!("POST /predict: {}", told(answer)),
-        )),
-    }
-}
-
-/// The service must predict what the judged model predicted.
-fn golden_rows(golden: &GoldenRows, answers: &[Answer], tolerance: f64) -> Option<Open> {
-    for (row, answer) in golden.rows.iter().zip(answers) {
-        let Some(prediction) = answer.body["prediction"]
-            .as_f64()
-            .filter(|_| answer.status == 200)
-        else {
-            return Some(Open::waiting(
-                "golden-rows",
-                format!("{}: {}", named(row), told(answer)),
-            ));
-        };
-        let difference = row.deviation(prediction);
-        if difference.is_nan() || difference > tolerance {
-            return Some(Open::hopeless(
-                "golden-rows",
-                format!(
-                    "{}: the service predicts {prediction}, the judged model {} (relative difference {difference:.2e}, tolerance {tolerance:.0e})",
-                    named(row),
-                    row.prediction
-                ),
-            ));
-        }
-    }
-    (golden.rows.len() != answers.len()).then(|| {
-        Open::waiting(
-            "golden-rows",
-            format!("{} of {} asked", answers.len(), golden.rows.len()),
-        )
-    })
-}
-
-fn named(row: &GoldenRow) -> String {
-    format!(
-        "store {} item {} on {}",
-        row.store_id, row.item_id, row.date
-    )
-}
-
-fn told(answer: &Answer) -> String {
-    match &answer.trouble {
-        Some(trouble) => format!("no answer ({trouble})"),
-        None => format!("status {}{}", answer.status, reason(&answer.body)),
-    }
-}
-
-fn reason(body: &Value) -> String {
-    body["error"]
-        .as_str()
-        .map(|error| format!(" ({error})"))
-        .unwrap_or_default()
 }
 
 fn verified(started: &Started, target: &Target, facts: &Facts, config: &Config) -> Decision {
@@ -430,10 +219,12 @@ fn passed(facts: &Facts, config: &Config) -> Vec<String> {
     }
     if let Some(answers) = &facts.answers {
         checks.push("GET /health answers 200 for this release".to_owned());
-        checks.push(format!(
-            "POST /predict answers {}",
-            answers.predict.body["prediction"]
-        ));
+        if let Some(predict) = &answers.predict {
+            checks.push(format!(
+                "POST /predict answers {}",
+                predict.body["prediction"]
+            ));
+        }
     }
     match &facts.golden {
         Some(golden) => checks.push(format!(

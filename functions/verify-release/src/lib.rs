@@ -5,30 +5,35 @@
 //! what the judged model predicted. Each look is short; the message comes back until the limit. What a
 //! rollback brings back is proved in the same way, with the seconds since its cause.
 
+mod checks;
 pub mod decide;
+pub mod questions;
 pub mod started;
+mod watch;
 
 use std::time::Duration;
 
+use convergence::retire_canary;
 use domain::{
     Result, Step,
-    alarms::{AlarmSettings, candidate_names, silence_name},
-    endpoint::{self, EndpointAlarms},
+    alarms::AlarmSettings,
+    endpoint::EndpointAlarms,
     evaluation::GoldenRows,
     layout::Artifacts,
     ports::{Alarms, Api, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
     quarantine::Quarantine,
     records::{self, Versioned},
-    release::{Manifest, Pointer, Target, endpoint_config},
+    release::{Manifest, Pointer, Target},
     rollout::{Deployment, Rollout},
     settings::Settings,
 };
 use events::{Announced, Event, Received, announced::ReleaseFailed};
-use serde_json::{Value, json};
 
 use crate::{
-    decide::{Answers, Decision, Facts, decide, target},
+    decide::{Decision, Facts, decide, target},
+    questions::{MOST_ROWS, ask},
     started::Started,
+    watch::watch,
 };
 
 /// The function's name.
@@ -128,7 +133,11 @@ where
     let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
     let target = match target(&started, &pointer.value) {
         Ok(target) => target.clone(),
-        Err(reason) => return Ok(Step::Done(Decision::Superseded { reason })),
+        Err(reason) => {
+            let (places, release) = ((ports.store, ports.alarms), started.release());
+            watch::superseded(config, places, release, &pointer.value).await?;
+            return Ok(Step::Done(Decision::Superseded { reason }));
+        }
     };
     let facts = gather(config, ports, &started).await?;
     let decision = decide(&started, &target, &facts, config);
@@ -161,22 +170,15 @@ where
             return Ok(Step::Done(decision));
         }
     };
-    let known_good = next.as_ref().unwrap_or(&pointer.value).known_good.as_ref();
-    let before = match known_good.and_then(|good| good.earlier.first()) {
-        Some(release) => Some(Before {
-            release: release.clone(),
-            manifest: records::manifest(ports.store, &config.artifacts(), release).await?,
-        }),
-        None => None,
-    };
     if matches!(decision, Decision::Verified { .. }) && target.progress.is_open() {
         // All pods are the release's now: its canary isn't needed any more. Once the pointer says that it is
         // verified, a canary is the next release's.
-        ports.cluster.retire_canary().await?;
+        let environment = (&config.artifacts(), config.environment.as_str());
+        retire_canary(environment, (ports.store, ports.cluster)).await?;
     }
     settle(config, ports.store, &target, &decision, &pointer, next).await?;
-    let live = (target.release.as_str(), &facts.manifest);
-    watch(config, ports.alarms, live, before.as_ref(), &decision).await?;
+    let is_new = watch::is_new(target.judged_at, facts.now);
+    watch(config, (ports.store, ports.alarms), &decision, is_new).await?;
     ports.bus.announce(&announced.announcement()?).await?;
     Ok(Step::Done(decision))
 }
@@ -208,44 +210,6 @@ async fn admit(
             caused_at: verified.caused_at,
         },
     })
-}
-
-/// The release that was known good before this one.
-struct Before {
-    release: String,
-    manifest: Manifest,
-}
-
-/// The owner's alarms, and the endpoint's, watch what is live from now on; a candidate has none of its own
-/// any more, and what was live before may be silent.
-async fn watch(
-    config: &Config,
-    alarms: &impl Alarms,
-    (release, manifest): (&str, &Manifest),
-    before: Option<&Before>,
-    decision: &Decision,
-) -> Result<()> {
-    let namespace = &config.alarms.namespace;
-    let mut over = candidate_names(namespace, release);
-    match decision {
-        Decision::Verified { .. } | Decision::Restored { .. } => {
-            let serves = endpoint_config(manifest)?;
-            let of_endpoint = config.endpoint_alarms.of(&serves);
-            for alarm in config.alarms.live(release).iter().chain(&of_endpoint) {
-                alarms.ensure_alarm(alarm).await?;
-            }
-            if let Some(before) = before {
-                over.push(silence_name(namespace, &before.release));
-                let served = endpoint_config(&before.manifest)?;
-                if served != serves {
-                    over.extend(endpoint::alarm_names(&served));
-                }
-            }
-        }
-        Decision::Failed { .. } => {}
-        _ => return Ok(()),
-    }
-    alarms.remove_alarms(&over).await
 }
 
 /// Keeps the reason, then moves the pointer.
@@ -285,11 +249,14 @@ where
 {
     let artifacts = config.artifacts();
     let manifest: Manifest = records::manifest(ports.store, &artifacts, started.release()).await?;
-    let golden: Option<GoldenRows> = records::read(
+    let mut golden: Option<GoldenRows> = records::read(
         ports.store,
         &artifacts.golden_rows(&manifest.model.training_job),
     )
     .await?;
+    if let Some(golden) = &mut golden {
+        golden.rows.truncate(MOST_ROWS);
+    }
     let deployment = ports.cluster.deployment().await?;
     let answers = match &deployment {
         Some(deployment) if is_over(deployment, started.generation()) => {
@@ -311,31 +278,4 @@ where
 
 fn is_over(deployment: &Deployment, generation: i64) -> bool {
     deployment.rollout(generation) == Rollout::Complete
-}
-
-async fn ask(api: &impl Api, golden: Option<&GoldenRows>) -> Result<Answers> {
-    let health = api.health().await?;
-    let predict = api.predict(&owners_request()).await?;
-    let mut rows = Vec::new();
-    for row in golden
-        .map(|golden| golden.rows.as_slice())
-        .unwrap_or_default()
-    {
-        rows.push(
-            api.predict(
-                &json!({"store_id": row.store_id, "item_id": row.item_id, "date": row.date}),
-            )
-            .await?,
-        );
-    }
-    Ok(Answers {
-        health,
-        predict,
-        golden: rows,
-    })
-}
-
-/// The request that the owner verifies every deployment with.
-fn owners_request() -> Value {
-    json!({"store_id": 1, "item_id": 123, "date": "2023-06-15"})
 }

@@ -31,16 +31,23 @@ impl Started {
 
     /// Whether the pointer's target is still this beginning's.
     pub fn is_of(&self, target: &Target) -> bool {
+        // An earlier life of the same release had another cause; older events don't say it.
+        let caused_at = match self {
+            Self::Deployment(started) => started.caused_at,
+            Self::Rollback(started) => Some(started.caused_at),
+        };
+        if caused_at.is_some_and(|at| at != target.caused_at) {
+            return false;
+        }
         match (self, &target.progress) {
             // A rollback came over the deployment; or it was given up, and `roll-back` has said so; or the
             // release is tried out once more, and its rollout is of an earlier time.
             (Self::Deployment(_), Progress::Restoring { .. } | Progress::Canary { .. })
             | (Self::Rollback(_), Progress::Failed { .. }) => false,
-            (Self::Deployment(_), _) => true,
             (Self::Rollback(started), Progress::Restoring { from, attempt }) => {
                 started.from == *from && started.attempt == *attempt
             }
-            (Self::Rollback(started), _) => started.caused_at == target.caused_at,
+            (Self::Deployment(_) | Self::Rollback(_), _) => true,
         }
     }
 }

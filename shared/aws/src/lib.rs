@@ -44,7 +44,7 @@ pub use eventbridge::EventBridge;
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::{Kubernetes, Workload};
 #[cfg(feature = "probe")]
-pub use probe::HttpApi;
+pub use probe::{HttpApi, PROBE_TIMEOUT};
 #[cfg(feature = "s3")]
 pub use s3::S3;
 #[cfg(feature = "sagemaker")]

@@ -7,11 +7,13 @@
 //! now is written again, and the event is decided again.
 
 use domain::{
-    Error, Result, converge,
+    Error, Result,
+    alarms::{candidate_names, silence_name},
+    converge, endpoint,
     layout::Artifacts,
     ports::{Canaries, Cluster, Endpoints, ObjectStore},
     records,
-    release::{Pointer, Progress},
+    release::{Manifest, Pointer, Progress, endpoint_config},
 };
 
 /// Which environment converges.
@@ -82,14 +84,90 @@ where
             endpoints.ensure_endpoint(&endpoint).await?;
         }
     }
-    if !is_canary(&pointer) {
-        cluster.retire_canary().await?;
-    }
+    give_canary(place.artifacts, (store, cluster), &pointer).await?;
     let to = pointer.target.map(|target| target.release);
     Ok(Err(Moved {
         release: release.to_owned(),
         to: to.unwrap_or_else(|| "nothing".to_owned()),
     }))
+}
+
+/// Takes the canary away, and gives it back when the pointer says by then that another release is tried out:
+/// what takes away may be late as well.
+pub async fn retire_canary<S, K>(
+    (artifacts, environment): (&Artifacts, &str),
+    (store, cluster): (&S, &K),
+) -> Result<()>
+where
+    S: ObjectStore,
+    K: Canaries,
+{
+    cluster.retire_canary().await?;
+    let pointer = records::pointer(store, artifacts, environment).await?.value;
+    if is_canary(&pointer) {
+        give_canary(artifacts, (store, cluster), &pointer).await?;
+    }
+    Ok(())
+}
+
+/// Gives the canary what the pointer says: the pods of what is tried out, or none.
+async fn give_canary<S, K>(
+    artifacts: &Artifacts,
+    (store, cluster): (&S, &K),
+    pointer: &Pointer,
+) -> Result<()>
+where
+    S: ObjectStore,
+    K: Canaries,
+{
+    if let Some(target) = &pointer.target
+        && let Progress::Canary { pods, .. } = target.progress
+    {
+        let manifest = records::manifest(store, artifacts, &target.release).await?;
+        let patch = converge::deployment(&target.release, &manifest, &target.cause)?;
+        cluster.ensure_canary(&patch, pods).await?;
+        return Ok(());
+    }
+    cluster.retire_canary().await
+}
+
+/// Names of a release's own alarms that watch nothing which the pointer still says. Those of an endpoint
+/// configuration stay while the target or what is known good is served by it.
+pub async fn idle_alarms(
+    (artifacts, namespace): (&Artifacts, &str),
+    store: &impl ObjectStore,
+    pointer: &Pointer,
+    release: &str,
+) -> Result<Vec<String>> {
+    let target = pointer.target.as_ref();
+    let good = pointer.known_good.as_ref().map(|good| &good.release);
+    let mut idle = vec![];
+    if !target.is_some_and(|target| target.release == release && target.progress.is_open()) {
+        idle.extend(candidate_names(namespace, release));
+    }
+    if good.is_none_or(|good| good != release) {
+        idle.push(silence_name(namespace, release));
+    }
+    let Some(served) = served(artifacts, store, release).await? else {
+        return Ok(idle);
+    };
+    for needed in target.map(|target| &target.release).into_iter().chain(good) {
+        if self::served(artifacts, store, needed).await?.as_ref() == Some(&served) {
+            return Ok(idle);
+        }
+    }
+    idle.extend(endpoint::alarm_names(&served));
+    Ok(idle)
+}
+
+/// The endpoint configuration of a release; `None` when there is no such release.
+async fn served(
+    artifacts: &Artifacts,
+    store: &impl ObjectStore,
+    release: &str,
+) -> Result<Option<String>> {
+    let manifest: Option<Manifest> = records::read(store, &artifacts.release(release)).await?;
+    manifest.as_ref().map(endpoint_config).transpose()
 }
 
 /// Whether the pointer still says that this release has what was written.

@@ -1,11 +1,20 @@
 //! CloudWatch's alarms: kept, and never evaluated. What they would say is delivered by hand.
 
+use std::collections::BTreeMap;
+
 use domain::{
     Result,
     ports::{AlarmSpec, Alarms, Ensured},
 };
 
 use crate::World;
+
+impl World {
+    /// Every alarm by its name.
+    pub fn alarms(&self) -> BTreeMap<String, AlarmSpec> {
+        self.state.borrow().alarms.clone()
+    }
+}
 
 impl Alarms for World {
     async fn ensure_alarm(&self, spec: &AlarmSpec) -> Result<()> {
@@ -18,6 +27,7 @@ impl Alarms for World {
             };
             Ok(((), ensured))
         })
+        .await
     }
 
     async fn remove_alarms(&self, names: &[String]) -> Result<()> {
@@ -31,5 +41,6 @@ impl Alarms for World {
             };
             Ok(((), ensured))
         })
+        .await
     }
 }

@@ -153,13 +153,14 @@ fn ask(state: &State, question: impl FnOnce(&Pods<'_>) -> Answer) -> Answer {
 /// `MODEL_URI`; the placeholder's pods have none and answer 503.
 impl Api for World {
     async fn health(&self) -> Result<Answer> {
-        self.look("health", "", |state| ask(state, health))
+        self.look("health", "", |state| ask(state, health)).await
     }
 
     async fn predict(&self, request: &Value) -> Result<Answer> {
         self.look("predict", "", |state| {
             ask(state, |pods| predict(pods, request))
         })
+        .await
     }
 }
 

@@ -192,6 +192,7 @@ impl Cluster for World {
         self.look("deployment", "", |state| {
             state.api.as_ref().map(|api| api.deployment.clone())
         })
+        .await
     }
 
     async fn apply(&self, patch: &DeploymentPatch, force: bool) -> Result<i64> {
@@ -221,12 +222,14 @@ impl Cluster for World {
             api.own_image(changes);
             Ok((api.deployment.generation, ensured))
         })
+        .await
     }
 }
 
 impl Canaries for World {
     async fn canary(&self) -> Result<Option<Deployment>> {
         self.look("canary", "", |state| Some(state.canary.deployment.clone()))
+            .await
     }
 
     async fn ensure_canary(&self, patch: &DeploymentPatch, pods: u32) -> Result<i64> {
@@ -245,6 +248,7 @@ impl Canaries for World {
             let made = if scaled { Ensured::Made } else { ensured };
             Ok((canary.deployment.generation, made))
         })
+        .await
     }
 
     async fn retire_canary(&self) -> Result<()> {
@@ -255,6 +259,7 @@ impl Canaries for World {
             state.canary.scale(0);
             Ok(((), Ensured::Made))
         })
+        .await
     }
 }
 

@@ -159,6 +159,7 @@ impl Endpoints for World {
             state.endpoints.insert(spec.endpoint.clone(), served);
             Ok((Ensured::Made, Ensured::Made))
         })
+        .await
     }
 
     async fn endpoint(&self, name: &str) -> Result<Option<Endpoint>> {
@@ -169,6 +170,7 @@ impl Endpoints for World {
                 failure_reason: served.failure_reason.clone(),
             })
         })
+        .await
     }
 }
 

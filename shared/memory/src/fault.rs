@@ -1,5 +1,7 @@
 //! Effect points, and the faults that can be injected at them.
 
+use std::task::Poll;
+
 use domain::{Error, Result, ports::Ensured};
 
 use crate::{World, state::State};
@@ -56,6 +58,8 @@ pub(crate) struct Faults {
     unreadable: Vec<String>,
     /// Effects that are refused for good, and in which words.
     refused: Vec<(String, String)>,
+    /// Whether every call waits for its turn.
+    takes_turns: bool,
     interleavings: Vec<Interleaving>,
     effects: Vec<Effect>,
 }
@@ -137,6 +141,24 @@ impl World {
         });
     }
 
+    /// From now on each call of a port waits once before it does anything, so that who polls the futures says
+    /// whose turn it is. Until then no call ever waits.
+    pub fn take_turns(&self, takes_turns: bool) {
+        self.state.borrow_mut().faults.takes_turns = takes_turns;
+    }
+
+    async fn turn(&self) {
+        let mut waits = self.state.borrow().faults.takes_turns;
+        std::future::poll_fn(|_| {
+            if std::mem::take(&mut waits) {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
     /// Every effect so far, oldest first.
     pub fn effects(&self) -> Vec<Effect> {
         self.state.borrow().faults.effects.clone()
@@ -154,13 +176,14 @@ impl World {
 
     /// One mutating call of a port. `act` answers the call's result and whether the world changed; a
     /// call that `act` refuses is an effect point too, but nothing was done.
-    pub(crate) fn effect<T>(
+    pub(crate) async fn effect<T>(
         &self,
         name: &'static str,
         subject: &str,
         act: impl FnOnce(&mut State) -> Result<(T, Ensured)>,
     ) -> Result<T> {
         let call = format!("{name} {subject}");
+        self.turn().await;
         self.run_interleaving(&call)?;
         let mut state = self.state.borrow_mut();
         let crash = state.faults.count();
@@ -202,12 +225,13 @@ impl World {
     }
 
     /// One reading call of a port.
-    pub(crate) fn look<T>(
+    pub(crate) async fn look<T>(
         &self,
         name: &str,
         subject: &str,
         look: impl FnOnce(&State) -> T,
     ) -> Result<T> {
+        self.turn().await;
         let state = self.state.borrow();
         let call = format!("{name} {subject}");
         state.faults.alive(&call)?;
@@ -293,6 +317,27 @@ mod tests {
         assert_eq!(ready(world.get(&at("open"))).unwrap(), None);
         world.let_reads_succeed();
         assert_eq!(ready(world.get(&at("secret"))).unwrap(), None);
+    }
+
+    #[test]
+    fn where_calls_take_turns_each_waits_once() {
+        let world = World::new();
+        world.take_turns(true);
+        let (first, second) = (at("first"), at("second"));
+        let mut both = std::pin::pin!(async {
+            world.put(&first, b"1".to_vec(), "text/plain").await?;
+            world.get(&second).await
+        });
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(both.as_mut().poll(&mut context).is_pending());
+        assert_eq!(world.read(&first), None);
+        assert!(both.as_mut().poll(&mut context).is_pending());
+        assert!(world.read(&first).is_some());
+        world.write(&second, b"2".to_vec());
+        let Poll::Ready(read) = both.as_mut().poll(&mut context) else {
+            panic!("two calls wait twice");
+        };
+        assert!(read.unwrap().is_some(), "it reads when its turn comes");
     }
 
     #[test]

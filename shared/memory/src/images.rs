@@ -164,6 +164,7 @@ impl ImageRegistry for World {
                 pushed: Some(image.since),
             })
         })
+        .await
     }
 
     async fn scan(&self, repository: &str, digest: &str) -> Result<Option<Scan>> {
@@ -172,6 +173,7 @@ impl ImageRegistry for World {
             let image = images.find(|image| image.is(repository, digest))?;
             Some(image.scan())
         })
+        .await
     }
 }
 

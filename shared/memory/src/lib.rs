@@ -10,7 +10,8 @@
 //! - the *test*, which uploads data, pushes images, approves packages, and looks at anything. What it
 //!   does is never an effect point and never fails by injection.
 //!
-//! A `World` is a cheap handle on one shared state, for one thread; its futures never wait. Closures
+//! A `World` is a cheap handle on one shared state, for one thread; its futures never wait, unless the test takes turns
+//! ([`World::take_turns`]). Closures
 //! given to [`World::script`], [`World::predict_with`] and [`World::break_api`] run while the state is
 //! borrowed and must not use the world; those given to [`World::interleave`] may.
 

@@ -73,6 +73,7 @@ impl Bus for World {
             let said = &mut state.messages.announcements;
             Ok(((), say(said, announcement.clone())))
         })
+        .await
     }
 }
 
@@ -83,6 +84,7 @@ impl Topic for World {
             state.messages.notices.push(notice.clone());
             Ok(((), Ensured::Made))
         })
+        .await
     }
 }
 
@@ -92,6 +94,7 @@ impl Queue for World {
             state.messages.delays.push((receipt.to_owned(), after));
             Ok(((), Ensured::Made))
         })
+        .await
     }
 
     async fn bury(&self, body: &str, reason: &str) -> Result<()> {
@@ -99,6 +102,7 @@ impl Queue for World {
             let letter = (body.to_owned(), reason.to_owned());
             Ok(((), say(&mut state.messages.buried, letter)))
         })
+        .await
     }
 }
 

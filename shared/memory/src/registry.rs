@@ -119,6 +119,7 @@ impl Registry for World {
             };
             Ok((ensured, ensured))
         })
+        .await
     }
 
     async fn package_of(&self, group: &str, training_job: &str) -> Result<Option<Package>> {
@@ -131,6 +132,7 @@ impl Registry for World {
             })?;
             Some(package.package())
         })
+        .await
     }
 
     async fn register(&self, spec: &PackageSpec) -> Result<String> {
@@ -172,12 +174,14 @@ impl Registry for World {
             state.packages.push(package);
             Ok((arn, Ensured::Made))
         })
+        .await
     }
 
     async fn package(&self, arn: &str) -> Result<Option<Package>> {
         self.look("package", arn, |state| {
             state.package(arn).map(Registered::package)
         })
+        .await
     }
 
     async fn reject(&self, arn: &str, reason: &str) -> Result<Ensured> {
@@ -195,6 +199,7 @@ impl Registry for World {
             state.events.push(rejected);
             Ok((Ensured::Made, Ensured::Made))
         })
+        .await
     }
 }
 

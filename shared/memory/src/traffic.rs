@@ -1,12 +1,14 @@
 //! What releases answer their users, as CloudWatch would have measured it.
 
+use std::collections::BTreeMap;
+
 use domain::{
     Result,
     ports::{ApiMetrics, Measured},
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::World;
+use crate::{World, state::State};
 
 /// What a release answers in each period.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,9 +40,19 @@ impl Traffic {
     }
 }
 
+/// Whether pods of the release answer: all of the Deployment's, or the canary's.
+fn is_behind_the_service(state: &State, release: &str) -> bool {
+    let of = |variables: &BTreeMap<String, String>| {
+        variables.get("DEPLOYMENT_ID").map(String::as_str) == Some(release)
+    };
+    let canary = &state.canary.deployment;
+    state.api.as_ref().is_some_and(|api| of(&api.serving))
+        || canary.wanted > 0 && of(&canary.environment)
+}
+
 impl World {
     /// From now on releases are measured as `script` says; `None` is a release without requests. Until
-    /// then each one answers 100 requests a period, all well and within 10 ms.
+    /// then each one that has pods answers 100 requests a period, all well and within 10 ms.
     pub fn measure(&self, script: impl Fn(&str) -> Option<Answers> + 'static) {
         self.state.borrow_mut().traffic = Traffic(Some(Box::new(script)));
     }
@@ -55,7 +67,11 @@ impl ApiMetrics for World {
         period_s: u32,
     ) -> Result<Vec<Measured>> {
         self.look("measured", release, |state| {
-            let Some(answers) = state.traffic.of(release) else {
+            let Some(answers) = state
+                .traffic
+                .of(release)
+                .filter(|_| is_behind_the_service(state, release))
+            else {
                 return vec![];
             };
             let step = SignedDuration::from_secs(i64::from(period_s).max(1));
@@ -69,5 +85,6 @@ impl ApiMetrics for World {
                 })
                 .collect()
         })
+        .await
     }
 }

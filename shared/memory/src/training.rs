@@ -174,7 +174,7 @@ impl Training for World {
             report(state, &job);
             state.training_jobs.insert(spec.name.clone(), job);
             Ok((Ensured::Made, Ensured::Made))
-        })
+        }).await
     }
 
     async fn training(&self, name: &str) -> Result<Option<TrainingJob>> {
@@ -188,6 +188,7 @@ impl Training for World {
                 hyperparameters: job.spec.hyperparameters.clone(),
             })
         })
+        .await
     }
 }
 

@@ -160,6 +160,7 @@ impl Transforms for World {
             state.transform_jobs.insert(spec.name.clone(), job);
             Ok((Ensured::Made, Ensured::Made))
         })
+        .await
     }
 
     async fn transform(&self, name: &str) -> Result<Option<TransformJob>> {
@@ -170,6 +171,7 @@ impl Transforms for World {
                 failure_reason: job.failure_reason.clone(),
             })
         })
+        .await
     }
 }
 

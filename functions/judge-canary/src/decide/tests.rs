@@ -106,6 +106,12 @@ type Edit = Box<dyn Fn(&mut Facts)>;
 fn a_canary_comes_up_bakes_and_is_judged() {
     let up =
         |edit: fn(&mut Deployment)| move |facts: &mut Facts| edit(facts.canary.as_mut().unwrap());
+    let gone = up(|canary| {
+        canary.wanted = 0;
+        canary.updated = 0;
+        canary.replicas = 0;
+        canary.available = 0;
+    });
     let none_available = up(|canary| canary.available = 0);
     let stuck = up(|canary| canary.deadline_exceeded = true);
     let somebody_elses = up(|canary| {
@@ -113,6 +119,7 @@ fn a_canary_comes_up_bakes_and_is_judged() {
             .environment
             .insert("DEPLOYMENT_ID".into(), "other".into());
     });
+    let paused = up(|canary| canary.paused = true);
     let scaled_away = up(|canary| {
         canary.wanted = 0;
         canary.updated = 0;
@@ -145,15 +152,16 @@ fn a_canary_comes_up_bakes_and_is_judged() {
             None,
             1010,
             Box::new(somebody_elses),
-            "fail at canary",
+            "fail at cluster",
         ),
         (
             "deleted",
             None,
             1010,
             Box::new(|facts| facts.canary = None),
-            "fail at canary",
+            "fail at cluster",
         ),
+        ("paused", None, 1010, Box::new(paused), "fail at cluster"),
         ("up", None, 1100, Box::new(|_| ()), "bake"),
         ("baking", Some(1100), 1699, Box::new(|_| ()), "not yet"),
         ("baked well", Some(1100), 1700, Box::new(|_| ()), "pass"),
@@ -161,7 +169,7 @@ fn a_canary_comes_up_bakes_and_is_judged() {
             "baked badly",
             Some(1100),
             1700,
-            Box::new(seen((100.0, 2.0))),
+            Box::new(seen((100.0, 4.0))),
             "fail at canary",
         ),
         (
@@ -200,6 +208,20 @@ fn a_canary_comes_up_bakes_and_is_judged() {
             "not yet",
         ),
         (
+            "scaled to zero by somebody, too late",
+            Some(1100),
+            4700,
+            Box::new(gone),
+            "fail at cluster",
+        ),
+        (
+            "a stray error",
+            Some(1100),
+            1700,
+            Box::new(seen((50.0, 2.0))),
+            "pass",
+        ),
+        (
             "lost its pod for good",
             Some(1100),
             4700,
@@ -215,6 +237,14 @@ fn a_canary_comes_up_bakes_and_is_judged() {
         edit(&mut facts);
         let decision = decided(&pointer(baking_since), &facts);
         assert_eq!(said(&decision), expected, "{name}: {decision:?}");
+        // Both ends say which share of the pods they speak of.
+        match &decision {
+            Decision::Pass { passed } => assert_eq!(passed.checks[0], "1 of 3 pods", "{name}"),
+            Decision::Fail { failed } => {
+                assert!(failed.reason.starts_with("on 1 of 3 pods: "), "{name}");
+            }
+            _ => {}
+        }
     }
 }
 

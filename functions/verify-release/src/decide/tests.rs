@@ -3,11 +3,14 @@ use std::{collections::BTreeMap, time::Duration};
 use domain::alarms::AlarmSettings;
 use domain::endpoint::EndpointAlarms;
 use domain::release::{Configuration, Image, Model, SCHEMA};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use events::announced::{DeploymentStarted, RollbackStarted};
 
+use domain::{evaluation::GoldenRow, ports::Answer};
+
 use super::*;
+use crate::checks::golden_rows;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -137,7 +140,7 @@ fn good() -> Facts {
         }),
         answers: Some(Answers {
             health: ok(json!({"release": "release-a"})),
-            predict: ok(json!({"prediction": 12.5})),
+            predict: Some(ok(json!({"prediction": 12.5}))),
             golden: vec![ok(json!({"prediction": 40.000_000_1}))],
         }),
         golden: Some(GoldenRows {
@@ -228,7 +231,7 @@ fn the_first_open_check_decides() {
             "endpoint baking, and the API answers wrongly",
             |f| {
                 f.endpoint.as_mut().unwrap().status = "Updating".into();
-                f.answers.as_mut().unwrap().predict.body = json!({});
+                f.answers.as_mut().unwrap().predict = Some(ok(json!({})));
             },
             "failed",
             "without a `prediction`",
@@ -278,7 +281,7 @@ fn the_first_open_check_decides() {
         ),
         (
             "no prediction in the answer",
-            |f| f.answers.as_mut().unwrap().predict.body = json!({}),
+            |f| f.answers.as_mut().unwrap().predict = Some(ok(json!({}))),
             "failed",
             "without a `prediction`",
         ),
@@ -327,11 +330,36 @@ fn a_verdict_that_was_given_is_announced_again_as_it_was() {
 #[test]
 fn only_the_target_is_verified() {
     let other = Pointer::empty("dev").aim("release-b", at(1), at(1), "test");
-    let pointer = Pointer::empty("dev").aim("release-a", at(1), at(1), "test");
+    let pointer = Pointer::empty("dev").aim("release-a", at(1000), at(999), "test");
     assert!(super::target(&deployed(), &other).is_err());
     assert!(super::target(&deployed(), &pointer).is_ok());
     assert!(super::target(&deployed(), &Pointer::empty("dev")).is_err());
-    assert!(super::target(&restored(1), &pointer).is_err());
+    let earlier = Pointer::empty("dev").aim("release-a", at(1), at(1), "test");
+    assert!(super::target(&deployed(), &earlier).is_err());
+    assert!(super::target(&restored(1), &earlier).is_err());
+}
+
+#[test]
+fn an_earlier_life_of_the_same_release_is_over() {
+    let earlier = |progress| Target {
+        caused_at: at(500),
+        ..target(progress)
+    };
+    let restoring = || Progress::Restoring {
+        from: "release-b".into(),
+        attempt: 1,
+    };
+    assert!(deployed().is_of(&target(Progress::Deploying)));
+    assert!(!deployed().is_of(&earlier(Progress::Deploying)));
+    assert!(!deployed().is_of(&earlier(Progress::Verified)));
+    assert!(restored(1).is_of(&target(restoring())));
+    assert!(!restored(1).is_of(&earlier(restoring())));
+    assert!(!restored(1).is_of(&earlier(Progress::Verified)));
+    let Started::Deployment(mut old) = deployed() else {
+        panic!("a deployment");
+    };
+    old.caused_at = None;
+    assert!(Started::Deployment(old).is_of(&earlier(Progress::Deploying)));
 }
 
 #[test]
@@ -356,7 +384,7 @@ fn the_way_back_is_proved_with_its_seconds_and_left_open_when_it_fails() {
     let Decision::NotRestored { failed } = decision else {
         panic!("expected NotRestored");
     };
-    assert_eq!((failed.attempt, failed.stage.as_str()), (2, "rollout"));
+    assert_eq!((failed.attempt, failed.stage.as_str()), (2, "cluster"));
 
     // Announced again after a crash: the seconds stay what they were.
     let judged = Target {
@@ -436,4 +464,60 @@ fn what_is_brought_back_serves_alone_and_limits_count_from_the_promotion() {
         matches!(verified, Decision::Verified { .. }),
         "{verified:?}"
     );
+}
+
+#[test]
+fn what_somebody_did_to_the_cluster_is_not_the_releases_fault() {
+    type Change = fn(&mut Facts);
+    let cases: [(&str, Change, &str); 6] = [
+        (
+            "paused",
+            |f| f.deployment.as_mut().unwrap().paused = true,
+            "cluster",
+        ),
+        ("deleted", |f| f.deployment = None, "cluster"),
+        (
+            "another image",
+            |f| f.deployment.as_mut().unwrap().image = Some("x".into()),
+            "cluster",
+        ),
+        (
+            "another release",
+            |f| f.deployment.as_mut().unwrap().environment.clear(),
+            "cluster",
+        ),
+        ("no endpoint", |f| f.endpoint = None, "cluster"),
+        (
+            "progress deadline",
+            |f| f.deployment.as_mut().unwrap().deadline_exceeded = true,
+            "rollout",
+        ),
+    ];
+    for (name, change, stage) in cases {
+        let mut facts = good();
+        change(&mut facts);
+        let decision = decide(&deployed(), &target(Progress::Deploying), &facts, &config());
+        let Decision::Failed { failed } = decision else {
+            panic!("{name}: {decision:?}");
+        };
+        assert_eq!(failed.stage, stage, "{name}");
+    }
+}
+
+#[test]
+fn on_the_way_back_the_endpoint_may_have_to_end_another_update_first() {
+    let restoring = target(Progress::Restoring {
+        from: "release-b".into(),
+        attempt: 1,
+    });
+    let elsewhere = |now: i64| {
+        let mut facts = good();
+        facts.now = at(now);
+        facts.endpoint.as_mut().unwrap().config = "old".into();
+        facts
+    };
+    let waits = decide(&restored(1), &restoring, &elsewhere(1000 + 1799), &config());
+    assert!(matches!(waits, Decision::NotYet { .. }), "{waits:?}");
+    let late = decide(&restored(1), &restoring, &elsewhere(1000 + 1800), &config());
+    assert!(matches!(late, Decision::NotRestored { .. }), "{late:?}");
 }
