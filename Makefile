@@ -67,7 +67,7 @@ test: build $(VENV)/.installed ## Every test, the end-to-end stories included
 	$(CARGO) test --release --locked --workspace
 
 .PHONY: prove
-prove: build $(VENV)/.installed ## All that `make test` tries a share of: pairs of crashes, disorders, races (SEED=n for others)
+prove: build $(VENV)/.installed ## All races, 2000 disorders a story, a seventh of the pairs of crashes, where `make test` tries a share; each policy (SEED=n for others)
 	PROVE=1 $(CARGO) test --release --locked --workspace --test crashes --test races -- --nocapture
 	$(TARGET)/demo --prove-policies --output target/prove
 	for statement in $(if $(filter all,$(PROVE)),$$($(PYTHON) local/demo/statements.py target/prove/policies.json),start-training/Train register-model/RegisterVersions); do

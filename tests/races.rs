@@ -1,7 +1,7 @@
-//! A deployment, an alarm, another deployment, an operator's request and a repeat of the alarm meet in every
-//! order and at every pace, and each inside each other's invocation, before every effect of it. In the end
-//! one release is live, pointer and targets agree on it, nothing quarantined is live, and what is known good
-//! was never lost.
+//! Deployments, alarms, an operator's request, a release that fails and what the endpoint says meet in every
+//! order and at every pace; each inside each other's invocation, before every effect of it; and invocations at
+//! the same time, call by call. In the end one release is live, pointer, targets and alarms agree on it, nothing
+//! quarantined is live, and what is known good was never lost.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,42 +10,79 @@
     reason = "a test"
 )]
 
+#[path = "races/schedules.rs"]
+mod schedules;
+
 use std::{
     cell::RefCell,
     collections::{BTreeSet, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
+    num::NonZero,
     rc::Rc,
+    sync::Mutex,
+    thread,
     time::Duration,
 };
 
-use domain::{
-    layout::Artifacts,
-    quarantine::Quarantine,
-    release::{Manifest, Pointer, Progress, endpoint_config},
-};
-use memory::{ARTIFACTS_BUCKET, World};
+use domain::{ports::Clock as _, release::Progress};
+use memory::World;
 use serde_json::{Value, json};
-use stories::{Pipeline, normal, report, scene};
+use stories::{Pipeline, agree, hold, never_lost, normal, report, scene};
 
 const STRATEGIES: [&str; 2] = ["rolling", "canary"];
 /// One in so many is tried by `make test`; `make prove` tries all.
-const SHARE: usize = 23;
+const SHARE: usize = 101;
 
 /// How long an invocation may be held up: its own limit.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// What meets.
-const ALARM: usize = 0;
-const EVENTS: [&str; 5] = [
-    "an alarm",
-    "another image",
-    "another model",
-    "an operator",
-    "the alarm's repeat",
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// An alarm of B, which is live.
+    Alarm,
+    /// The same alarm once more.
+    Repeat,
+    Operator,
+    /// Another image was scanned clean.
+    Image,
+    /// Another model was approved.
+    Model,
+    /// Another image that predicts wrongly: its release fails.
+    BadImage,
+    /// The endpoint changed, as is told of B's.
+    Endpoint,
+    /// An alarm of the release that is tried out or rolled out by then, if one is.
+    TargetsAlarm,
+}
+
+use What::{Alarm, BadImage, Endpoint, Image, Model, Operator, Repeat, TargetsAlarm};
+
+/// What was asked for first: all of them in every order.
+const FIVE: [What; 5] = [Alarm, Image, Model, Operator, Repeat];
+/// Any three of these.
+const EIGHT: [What; 8] = [
+    Alarm,
+    Image,
+    Model,
+    Operator,
+    Repeat,
+    BadImage,
+    Endpoint,
+    TargetsAlarm,
 ];
 
+/// The events that are there already, and come when they come.
+#[derive(Clone)]
+struct Known {
+    alarm: Value,
+    model: Value,
+    operator: Value,
+    endpoint: Value,
+}
+
 /// A is good, B with another image is live; and the events that meet.
-fn scene(strategy: &str) -> (Pipeline, Vec<Value>) {
+fn scene(strategy: &str) -> (Pipeline, Known) {
     let mut pipeline = scene::live();
     scene::push_another_image(&mut pipeline, "build-2");
     let bad = scene::target(&pipeline).release;
@@ -55,77 +92,65 @@ fn scene(strategy: &str) -> (Pipeline, Vec<Value>) {
     pipeline.lose("");
     pipeline.set_for_deployments("STRATEGY", strategy);
     let world = &pipeline.world;
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &bad);
-    let model = world.approve(&world.packages()[1].arn).unwrap();
-    let image = world.push_image(
-        "retail-forecast-infer",
-        &["latest-dev", "build-3"],
-        &[("LOW", 1)],
-    );
     let request = json!({"release": bad, "request": "1", "by": "ann", "reason": "slow", "id": "0"});
-    let operator = world.envelope("retail-forecast", "RollbackRequested", &[], &request);
-    // What wakes a function is the end of the scan.
-    let image = image
+    let mut delivered = pipeline.delivered.iter().rev();
+    let changed = "SageMaker Endpoint State Change";
+    let endpoint = delivered.find(|event| event["detail-type"] == changed);
+    let known = Known {
+        alarm: scene::alarm(&pipeline, "Error-Rate", &bad),
+        model: world.approve(&world.packages()[1].arn).unwrap(),
+        operator: world.envelope("retail-forecast", "RollbackRequested", &[], &request),
+        endpoint: endpoint.expect("the endpoint was made").clone(),
+    };
+    (pipeline, known)
+}
+
+/// Delivers what happens.
+fn happens(pipeline: &mut Pipeline, known: &Known, what: What) {
+    let event = match what {
+        Alarm | Repeat => known.alarm.clone(),
+        Model => known.model.clone(),
+        Operator => known.operator.clone(),
+        Endpoint => {
+            let mut event = known.endpoint.clone();
+            event["time"] = json!(pipeline.world.now().to_string());
+            event
+        }
+        Image => pushed(pipeline, "build-3").0,
+        BadImage => {
+            let (event, digest) = pushed(pipeline, "build-4");
+            let is_it = move |image: &str, _: &_| image.ends_with(&digest);
+            pipeline.world.distort(is_it, 3.0);
+            event
+        }
+        TargetsAlarm => {
+            let target = scene::target(pipeline);
+            if !matches!(
+                target.progress,
+                Progress::Canary { .. } | Progress::Deploying
+            ) {
+                return;
+            }
+            scene::alarm(pipeline, "Latency", &target.release)
+        }
+    };
+    pipeline.deliver(&event);
+}
+
+/// Pushes a clean image; the end of its scan, which is what wakes a function, and its digest.
+fn pushed(pipeline: &Pipeline, build: &str) -> (Value, String) {
+    let tags = ["latest-dev", build];
+    let world = &pipeline.world;
+    let events = world.push_image("retail-forecast-infer", &tags, &[("LOW", 1)]);
+    let scanned = events
         .into_iter()
         .next_back()
         .expect("the scan's end is told");
-    let events = vec![alarm.clone(), image, model, operator, alarm];
-    assert_eq!(events.len(), EVENTS.len());
-    (pipeline, events)
-}
-
-fn read<T: serde::de::DeserializeOwned>(world: &World, at: &domain::layout::Location) -> Option<T> {
-    serde_json::from_value(world.read_json(at)?).ok()
-}
-
-/// What has to hold in the end.
-fn agree(world: &World, told: &str) {
-    let artifacts = Artifacts::new(ARTIFACTS_BUCKET);
-    let pointer: Pointer = read(world, &artifacts.pointer("dev")).unwrap();
-    let target = pointer.target.expect("something is live");
-    let release = target.release;
-    assert_eq!(target.progress, Progress::Verified, "{told}: {release}");
-    let good = pointer.known_good.expect("something is known good");
-    assert_eq!(good.release, release, "{told}");
-    let manifest: Manifest = read(world, &artifacts.release(&release)).unwrap();
-    let quarantine: Quarantine = read(world, &artifacts.quarantine("dev")).unwrap_or_default();
-    let forbidden = quarantine.forbids(&manifest).unwrap();
-    assert_eq!(forbidden, None, "{told}: {release} is quarantined and live");
-    let snapshot = world.snapshot();
-    let world = snapshot.as_json();
-    let deployment = &world["deployment"];
-    assert_eq!(
-        deployment["environment"]["DEPLOYMENT_ID"],
-        json!(release),
-        "{told}"
-    );
-    assert_eq!(
-        deployment["serving"]["DEPLOYMENT_ID"],
-        json!(release),
-        "{told}"
-    );
-    assert_eq!(
-        deployment["image"],
-        json!(manifest.image.reference().unwrap()),
-        "{told}"
-    );
-    let endpoint = &world["endpoints"]["retail-forecast-dev"];
-    assert_eq!(
-        endpoint["config"],
-        json!(endpoint_config(&manifest).unwrap()),
-        "{told}"
-    );
-    assert_eq!(
-        world["canary"]["wanted"], 0,
-        "{told}: pods of a canary are left"
-    );
-}
-
-/// What is known good is there at every moment.
-fn never_lost(world: &World, told: &str) {
-    let at = Artifacts::new(ARTIFACTS_BUCKET).pointer("dev");
-    let pointer: Pointer = read(world, &at).unwrap();
-    assert!(pointer.known_good.is_some(), "{told}: known good is lost");
+    let digest = scanned["detail"]["image-digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    (scanned, digest)
 }
 
 fn state(world: &World) -> u64 {
@@ -136,17 +161,20 @@ fn state(world: &World) -> u64 {
     hasher.finish()
 }
 
-fn orders(rest: &[usize]) -> Vec<Vec<usize>> {
-    if rest.is_empty() {
+/// Every choice of `many` of these in every order; a repeat comes after what it repeats.
+fn orders(of: &[What], many: usize) -> Vec<Vec<What>> {
+    if many == 0 {
         return vec![vec![]];
     }
     let mut all = vec![];
-    for (at, first) in rest.iter().enumerate() {
-        let mut others = rest.to_vec();
-        others.remove(at);
-        for mut order in orders(&others) {
-            order.insert(0, *first);
-            all.push(order);
+    for last in of {
+        let others: Vec<What> = of.iter().copied().filter(|other| other != last).collect();
+        for mut order in orders(&others, many - 1) {
+            order.push(*last);
+            let at = |what| order.iter().position(|other| *other == what);
+            if at(Repeat).is_none_or(|repeat| at(Alarm).is_some_and(|alarm| alarm < repeat)) {
+                all.push(order);
+            }
         }
     }
     all
@@ -191,70 +219,84 @@ fn go_on(pipeline: &mut Pipeline, pace: Pace) {
     }
 }
 
-fn every() -> usize {
-    if std::env::var_os("PROVE").is_some() {
-        1
-    } else {
-        SHARE
-    }
+/// Whether all is tried.
+fn proves() -> bool {
+    std::env::var_os("PROVE").is_some()
 }
 
 fn seed() -> usize {
     std::env::var("SEED").map_or(1, |seed| seed.parse().expect("SEED is a number"))
 }
 
+/// Tries each on all cores.
+fn try_all<T: Send>(cases: impl Iterator<Item = T> + Send, one: impl Fn(T) + Sync) {
+    let cases = Mutex::new(cases);
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let next = cases.lock().unwrap().next();
+                    let Some(case) = next else { break };
+                    one(case);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn in_any_order_and_at_any_pace_they_end_with_one_live_release() {
+    let orders = [orders(&FIVE, 5), orders(&EIGHT, 3)].concat();
     let mut cases = vec![];
     for strategy in STRATEGIES {
-        for order in orders(&[0, 1, 2, 3, 4]) {
-            // The alarm and its repeat are the same event.
-            if order.iter().position(|event| *event == ALARM)
-                > order.iter().position(|event| *event == 4)
-            {
-                continue;
-            }
+        for order in &orders {
             for paces in paces(order.len() - 1) {
                 cases.push((strategy, order.clone(), paces));
             }
         }
     }
-    let (possible, mut tried, mut states) = (cases.len(), 0, BTreeSet::new());
-    for (strategy, order, paces) in cases.into_iter().skip(seed() % every()).step_by(every()) {
-        let told = format!(
-            "{strategy}, {:?}, {paces:?}",
-            order.iter().map(|event| EVENTS[*event]).collect::<Vec<_>>()
-        );
-        let (mut pipeline, events) = scene(strategy);
-        for (at, event) in order.iter().enumerate() {
-            pipeline.deliver(&events[*event]);
+    let every = if proves() { 1 } else { SHARE };
+    let possible = cases.len();
+    let states = Mutex::new(BTreeSet::new());
+    let tried: Vec<_> = cases
+        .into_iter()
+        .skip(seed() % every)
+        .step_by(every)
+        .collect();
+    let count = tried.len();
+    try_all(tried.into_iter(), |(strategy, order, paces)| {
+        let told = format!("{strategy}, {order:?}, {paces:?}");
+        let (mut pipeline, known) = scene(strategy);
+        let mut seen = BTreeSet::new();
+        for (at, what) in order.iter().enumerate() {
+            happens(&mut pipeline, &known, *what);
             if let Some(pace) = paces.get(at) {
                 go_on(&mut pipeline, *pace);
             }
-            never_lost(&pipeline.world, &told);
-            states.insert(state(&pipeline.world));
+            hold(&pipeline.world, &told);
+            seen.insert(state(&pipeline.world));
         }
-        pipeline.settle();
-        assert!(
-            pipeline.dead_letters.is_empty(),
-            "{told}: {:?}",
-            pipeline.dead_letters
-        );
+        while pipeline.moves() {
+            hold(&pipeline.world, &told);
+        }
+        let dead = &pipeline.dead_letters;
+        assert!(dead.is_empty(), "{told}: {dead:?}");
         agree(&pipeline.world, &told);
-        states.insert(state(&pipeline.world));
-        tried += 1;
-    }
+        seen.insert(state(&pipeline.world));
+        states.lock().unwrap().append(&mut seen);
+    });
     report(&format!(
-        "{tried} of {possible} orders and paces tried, {} different states seen, each ended with one live release",
-        states.len()
+        "races: {count} of {possible} orders and paces tried, {} different states seen, each ended with one live release",
+        states.lock().unwrap().len()
     ));
 }
 
 /// The calls that an event's first invocations make, undisturbed.
-fn calls(strategy: &str, event: usize) -> Vec<String> {
-    let (mut pipeline, events) = scene(strategy);
+fn calls(strategy: &str, what: What) -> Vec<String> {
+    let (mut pipeline, known) = scene(strategy);
     let before = pipeline.world.effects().len();
-    pipeline.deliver(&events[event]);
+    happens(&mut pipeline, &known, what);
     pipeline.settle();
     let effects = pipeline.world.effects();
     let mut seen = BTreeSet::new();
@@ -266,62 +308,73 @@ fn calls(strategy: &str, event: usize) -> Vec<String> {
 
 #[test]
 fn inside_each_others_invocations_they_end_with_one_live_release() {
-    let mut tried = 0;
+    let mut cases = vec![];
     for strategy in STRATEGIES {
-        for outer in 0..4 {
+        for outer in EIGHT {
             let calls = calls(strategy, outer);
-            for inner in (0..4).filter(|inner| *inner != outer) {
-                for (call, whole) in calls.iter().flat_map(|call| [(call, false), (call, true)]) {
-                    let told = format!(
-                        "{strategy}: {} (whole: {whole}) before `{call}` of {}",
-                        EVENTS[inner], EVENTS[outer]
-                    );
-                    let (mut pipeline, events) = scene(strategy);
-                    let within: Rc<RefCell<Option<Pipeline>>> = Rc::default();
-                    let (slot, event) = (Rc::clone(&within), events[inner].clone());
-                    let strategy = strategy.to_owned();
-                    pipeline.world.interleave(call, move |world| {
-                        let mut second = Pipeline::new(world.clone());
-                        second.set_for_deployments("STRATEGY", &strategy);
-                        second.deliver(&event);
-                        // Its first invocations only, or all that follows, verification included.
-                        if whole {
-                            second.settle_within(LONGEST);
-                        } else {
-                            second.work();
-                        }
-                        *slot.borrow_mut() = Some(second);
-                    });
-                    pipeline.deliver(&events[outer]);
-                    pipeline.work();
-                    let mut second = within.borrow_mut().take();
-                    loop {
-                        let moves = pipeline.settle_within(LONGEST);
-                        let other = second.as_mut().is_some_and(|it| it.settle_within(LONGEST));
-                        let late = within.borrow_mut().take();
-                        let came = late.is_some();
-                        second = late.or(second);
-                        if !moves && !other && !came {
-                            break;
-                        }
+            for inner in EIGHT.into_iter().filter(|inner| *inner != outer) {
+                for call in &calls {
+                    for whole in [false, true] {
+                        cases.push((strategy, outer, inner, call.clone(), whole));
                     }
-                    if let Some(second) = second {
-                        let dead = &second.dead_letters;
-                        assert!(dead.is_empty(), "{told}: {dead:?}");
-                    }
-                    assert!(
-                        pipeline.dead_letters.is_empty(),
-                        "{told}: {:?}",
-                        pipeline.dead_letters
-                    );
-                    never_lost(&pipeline.world, &told);
-                    agree(&pipeline.world, &told);
-                    tried += 1;
                 }
             }
         }
     }
+    let every = if proves() { 1 } else { 41 };
+    let possible = cases.len();
+    let tried: Vec<_> = cases
+        .into_iter()
+        .skip(seed() % every)
+        .step_by(every)
+        .collect();
+    let count = tried.len();
+    try_all(
+        tried.into_iter(),
+        |(strategy, outer, inner, call, whole)| {
+            inside(strategy, (outer, inner), &call, whole);
+        },
+    );
     report(&format!(
-        "{tried} meetings inside an invocation tried, each ended with one live release"
+        "races: {count} of {possible} meetings inside an invocation tried, each ended with one live release"
     ));
+}
+
+fn inside(strategy: &str, (outer, inner): (What, What), call: &str, whole: bool) {
+    let told = format!("{strategy}: {inner:?} (whole: {whole}) before `{call}` of {outer:?}");
+    let (mut pipeline, known) = scene(strategy);
+    let within: Rc<RefCell<Option<Pipeline>>> = Rc::default();
+    let (slot, events) = (Rc::clone(&within), known.clone());
+    let strategy = strategy.to_owned();
+    pipeline.world.interleave(call, move |world| {
+        let mut second = Pipeline::new(world.clone());
+        second.set_for_deployments("STRATEGY", &strategy);
+        happens(&mut second, &events, inner);
+        // Its first invocations only, or all that follows, verification included.
+        if whole {
+            second.settle_within(LONGEST);
+        } else {
+            second.work();
+        }
+        *slot.borrow_mut() = Some(second);
+    });
+    happens(&mut pipeline, &known, outer);
+    pipeline.work();
+    let mut second = within.borrow_mut().take();
+    loop {
+        let moves = pipeline.settle_within(LONGEST);
+        let other = second.as_mut().is_some_and(|it| it.settle_within(LONGEST));
+        let late = within.borrow_mut().take();
+        let came = late.is_some();
+        second = late.or(second);
+        never_lost(&pipeline.world, &told);
+        if !moves && !other && !came {
+            break;
+        }
+    }
+    for pipeline in second.iter().chain([&pipeline]) {
+        let dead = &pipeline.dead_letters;
+        assert!(dead.is_empty(), "{told}: {dead:?}");
+    }
+    agree(&pipeline.world, &told);
 }

@@ -1,5 +1,6 @@
 //! The pipeline in memory: the functions behind their own patterns, on a world that can be crashed.
 
+mod agree;
 mod compare;
 mod disorder;
 mod pipeline;
@@ -7,8 +8,10 @@ mod routes;
 pub mod scene;
 mod settings;
 mod story;
+mod together;
 mod told;
 
+pub use agree::{agree, hold, never_lost};
 pub use compare::normal;
 pub use disorder::Disorder;
 pub use pipeline::Pipeline;

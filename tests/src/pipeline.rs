@@ -22,9 +22,9 @@ use crate::{
 
 /// A message in a function's queue.
 #[derive(Debug, Clone)]
-struct Message {
-    function: String,
-    envelope: Value,
+pub(crate) struct Message {
+    pub(crate) function: String,
+    pub(crate) envelope: Value,
     /// Virtual seconds until it is visible.
     hidden: Duration,
     received: u32,
@@ -35,7 +35,7 @@ pub struct Pipeline {
     /// The world that the functions act on.
     pub world: World,
     routes: Routes,
-    queue: VecDeque<Message>,
+    pub(crate) queue: VecDeque<Message>,
     /// What each invocation decided: function and decision.
     pub decisions: Vec<(String, Value)>,
     /// Messages that were refused for good: function and reason.
@@ -186,7 +186,7 @@ impl Pipeline {
     }
 
     /// Handles what is there and lets services or time move on; false when nothing moves.
-    fn moves(&mut self) -> bool {
+    pub fn moves(&mut self) -> bool {
         self.work();
         let events = self.world.run_services();
         for event in &events {
@@ -247,6 +247,11 @@ impl Pipeline {
             self.world.revive();
             self.world.crash_at(self.crashes.pop_front());
         }
+        self.answered(message, answer);
+    }
+
+    /// What becomes of a message once it was handled, and of what was announced meanwhile.
+    pub(crate) fn answered(&mut self, mut message: Message, answer: Result<Step<Value>>) {
         match answer {
             Ok(Step::Done(decision)) => self.decisions.push((message.function, decision)),
             Ok(Step::Wait { after, decision }) => {
@@ -267,8 +272,17 @@ impl Pipeline {
     }
 
     /// One invocation of a function, without its queue.
-    #[expect(clippy::too_many_lines, reason = "an arm for each function")]
     pub fn invoke(&self, function: &str, received: Received) -> Result<Step<Value>> {
+        ready(self.invocation(function, received))
+    }
+
+    /// One invocation of a function, which waits where calls take turns.
+    #[expect(clippy::too_many_lines, reason = "an arm for each function")]
+    pub(crate) async fn invocation(
+        &self,
+        function: &str,
+        received: Received,
+    ) -> Result<Step<Value>> {
         let (world, config) = (&self.world, &self.config);
         match function {
             "validate-dataset" => {
@@ -277,19 +291,11 @@ impl Pipeline {
                     bus: world,
                     clock: world,
                 };
-                shown(ready(validate_dataset::handle(
-                    &config.validate,
-                    &ports,
-                    received,
-                )))
+                shown(validate_dataset::handle(&config.validate, &ports, received).await)
             }
-            "start-training" => shown(ready(start_training::handle(
-                &config.training,
-                world,
-                world,
-                world,
-                received,
-            ))),
+            "start-training" => {
+                shown(start_training::handle(&config.training, world, world, world, received).await)
+            }
             "start-evaluation" => {
                 let ports = start_evaluation::Ports {
                     store: world,
@@ -297,11 +303,7 @@ impl Pipeline {
                     images: world,
                     bus: world,
                 };
-                shown(ready(start_evaluation::handle(
-                    &config.evaluation,
-                    &ports,
-                    received,
-                )))
+                shown(start_evaluation::handle(&config.evaluation, &ports, received).await)
             }
             "judge-model" => {
                 let ports = judge_model::Ports {
@@ -310,15 +312,11 @@ impl Pipeline {
                     bus: world,
                     clock: world,
                 };
-                shown(ready(judge_model::handle(&config.judge, &ports, received)))
+                shown(judge_model::handle(&config.judge, &ports, received).await)
             }
-            "register-model" => shown(ready(register_model::handle(
-                &config.register,
-                world,
-                world,
-                world,
-                received,
-            ))),
+            "register-model" => {
+                shown(register_model::handle(&config.register, world, world, world, received).await)
+            }
             "deploy-release" => {
                 let ports = deploy_release::Ports {
                     store: world,
@@ -329,11 +327,7 @@ impl Pipeline {
                     bus: world,
                     clock: world,
                 };
-                shown(ready(deploy_release::handle(
-                    &config.deploy,
-                    &ports,
-                    received,
-                )))
+                shown(deploy_release::handle(&config.deploy, &ports, received).await)
             }
             "judge-canary" => {
                 let ports = judge_canary::Ports {
@@ -343,11 +337,7 @@ impl Pipeline {
                     bus: world,
                     clock: world,
                 };
-                shown(ready(judge_canary::handle(
-                    &config.canary,
-                    &ports,
-                    received,
-                )))
+                shown(judge_canary::handle(&config.canary, &ports, received).await)
             }
             "verify-release" => {
                 let ports = verify_release::Ports {
@@ -359,11 +349,7 @@ impl Pipeline {
                     bus: world,
                     clock: world,
                 };
-                shown(ready(verify_release::handle(
-                    &config.verify,
-                    &ports,
-                    received,
-                )))
+                shown(verify_release::handle(&config.verify, &ports, received).await)
             }
             "roll-back" => {
                 let ports = roll_back::Ports {
@@ -374,11 +360,7 @@ impl Pipeline {
                     bus: world,
                     clock: world,
                 };
-                shown(ready(roll_back::handle(
-                    &config.roll_back,
-                    &ports,
-                    received,
-                )))
+                shown(roll_back::handle(&config.roll_back, &ports, received).await)
             }
             "diagnose-release" => {
                 let ports = diagnose_release::Ports {
@@ -387,11 +369,7 @@ impl Pipeline {
                     bus: world,
                     clock: world,
                 };
-                shown(ready(diagnose_release::handle(
-                    &config.diagnose,
-                    &ports,
-                    received,
-                )))
+                shown(diagnose_release::handle(&config.diagnose, &ports, received).await)
             }
             "check-model" => {
                 let ports = check_model::Ports {
@@ -399,17 +377,28 @@ impl Pipeline {
                     transforms: world,
                     bus: world,
                 };
-                shown(ready(check_model::handle(&config.check, &ports, received)))
+                shown(check_model::handle(&config.check, &ports, received).await)
             }
-            "notify" => shown(ready(notify::handle(
-                &config.notify,
-                world,
-                world,
-                world,
-                received,
-            ))),
+            "notify" => shown(notify::handle(&config.notify, world, world, world, received).await),
             other => Err(domain::Error::permanent(format!("no function `{other}`"))),
         }
+    }
+
+    /// What is still in the queues, in words and in order.
+    pub fn pending(&self) -> Vec<String> {
+        let told = self.queue.iter().map(|message| {
+            let (kind, detail) = (
+                &message.envelope["detail-type"],
+                &message.envelope["detail"],
+            );
+            format!(
+                "{} {kind} {} in {:?}",
+                message.function, detail["id"], message.hidden
+            )
+        });
+        let mut told: Vec<String> = told.collect();
+        told.sort();
+        told
     }
 
     /// Kinds of decisions of a function, oldest first.
