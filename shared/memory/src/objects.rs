@@ -140,6 +140,7 @@ impl ObjectStore for World {
                 etag: version.etag.clone(),
             })
         })
+        .await
     }
 
     async fn head(&self, at: &Location, version: Option<&str>) -> Result<Option<Head>> {
@@ -151,6 +152,7 @@ impl ObjectStore for World {
                 written: version.written,
             })
         })
+        .await
     }
 
     async fn download(
@@ -159,10 +161,12 @@ impl ObjectStore for World {
         version: Option<&str>,
         to: &Path,
     ) -> Result<Option<()>> {
-        let bytes = self.look("download", &at.to_string(), |state| {
-            let version = state.objects.version(at, version)?;
-            Some(version.bytes.clone())
-        })?;
+        let bytes = self
+            .look("download", &at.to_string(), |state| {
+                let version = state.objects.version(at, version)?;
+                Some(version.bytes.clone())
+            })
+            .await?;
         let Some(bytes) = bytes else {
             return Ok(None);
         };
@@ -175,6 +179,7 @@ impl ObjectStore for World {
         self.effect("put", &at.to_string(), |state| {
             Ok(((), state.store(at, bytes)))
         })
+        .await
     }
 
     async fn upload(&self, from: &Path, at: &Location, _content_type: &str) -> Result<()> {
@@ -183,6 +188,7 @@ impl ObjectStore for World {
         self.effect("upload", &at.to_string(), |state| {
             Ok(((), state.store(at, bytes)))
         })
+        .await
     }
 
     async fn swap(&self, at: &Location, bytes: Vec<u8>, condition: Condition) -> Result<Swap> {
@@ -198,6 +204,7 @@ impl ObjectStore for World {
                 Ok((Swap::Lost, Ensured::AlreadySo))
             }
         })
+        .await
     }
 }
 
