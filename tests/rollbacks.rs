@@ -7,94 +7,14 @@
     reason = "a test"
 )]
 
-use domain::{
-    layout::Artifacts,
-    ports::Approval,
-    release::{Pointer, Progress},
-};
+use domain::{layout::Artifacts, ports::Approval, release::Progress};
 use memory::{ARTIFACTS_BUCKET, Outcome};
 use serde_json::{Value, json};
-use stories::{Pipeline, normal, scene};
-
-fn pointer(pipeline: &Pipeline) -> Pointer {
-    let at = Artifacts::new(ARTIFACTS_BUCKET).pointer("dev");
-    serde_json::from_value(pipeline.world.read_json(&at).unwrap()).unwrap()
-}
-
-fn quarantined(pipeline: &Pipeline) -> Vec<String> {
-    let held = scene::quarantined(pipeline).into_iter();
-    held.map(|(part, _)| part).collect()
-}
-
-/// The body of the first notice whose subject has the word.
-fn notice(pipeline: &Pipeline, word: &str) -> String {
-    let notices = pipeline.world.notices();
-    let mut with_word = notices
-        .iter()
-        .filter(|notice| notice.subject.contains(word));
-    let first = with_word.next();
-    first
-        .unwrap_or_else(|| panic!("nothing was told of `{word}`: {}", explain(pipeline)))
-        .body
-        .clone()
-}
-
-/// An alarm of what is live, and all that follows.
-fn alarm_of_live(pipeline: &mut Pipeline) {
-    let release = scene::target(pipeline).release;
-    let alarm = scene::alarm(pipeline, "Error-Rate", &release);
-    deliver(pipeline, &alarm);
-}
-
-fn told(pipeline: &Pipeline, word: &str) -> usize {
-    let notices = pipeline.world.notices();
-    notices
-        .iter()
-        .filter(|notice| notice.subject.contains(word))
-        .count()
-}
-
-/// Pointer, Deployment and endpoint agree on a release that was verified.
-fn serves(pipeline: &Pipeline, release: &str) {
-    let target = scene::target(pipeline);
-    assert_eq!(target.release, release, "{}", explain(pipeline));
-    assert_eq!(target.progress, Progress::Verified, "{}", explain(pipeline));
-    assert_eq!(pointer(pipeline).known_good.unwrap().release, release);
-    let world = pipeline.world.snapshot();
-    let deployment = &world.as_json()["deployment"];
-    assert_eq!(deployment["environment"]["DEPLOYMENT_ID"], release);
-    assert_eq!(
-        deployment["annotations"]["retail-forecast/release"],
-        release
-    );
-    assert!(pipeline.dead_letters.is_empty(), "{}", explain(pipeline));
-}
-
-fn explain(pipeline: &Pipeline) -> String {
-    let decisions = pipeline.decisions.iter();
-    let lines = decisions.map(|(function, decision)| format!("{function}: {decision}"));
-    let dead = pipeline.dead_letters.iter();
-    lines
-        .chain(dead.map(|(function, reason)| format!("DEAD {function}: {reason}")))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn deliver(pipeline: &mut Pipeline, event: &Value) {
-    pipeline.deliver(event);
-    pipeline.settle();
-}
-
-/// Release A is good; B, which has another image, is live and verified.
-fn a_then_b() -> (Pipeline, String, String) {
-    let mut pipeline = scene::live();
-    let a = scene::target(&pipeline).release;
-    scene::push_another_image(&mut pipeline, "build-2");
-    let b = scene::target(&pipeline).release;
-    serves(&pipeline, &b);
-    assert_ne!(a, b);
-    (pipeline, a, b)
-}
+use stories::{
+    Pipeline,
+    checks::{a_then_b, deliver, explain, notice, quarantined, rollbacks, serves, told},
+    normal, scene,
+};
 
 #[test]
 fn an_alarm_brings_the_good_release_back_and_the_bad_one_stays_away() {
@@ -270,17 +190,6 @@ fn what_says_nothing_against_the_live_release_changes_nothing() {
     );
 }
 
-/// How many rollbacks began; one that is finished after a crash or a repeat isn't another.
-fn rollbacks(pipeline: &Pipeline) -> usize {
-    let decisions = pipeline.decisions.iter();
-    let began = decisions.filter(|(function, decision)| {
-        function == "roll-back"
-            && decision["decision"] == "roll-back"
-            && decision["resumes"] == false
-    });
-    began.count()
-}
-
 #[test]
 fn an_endpoint_update_that_comes_back_takes_the_whole_release_along() {
     let mut pipeline = scene::live();
@@ -418,254 +327,6 @@ fn without_anything_known_good_people_are_called() {
 }
 
 #[test]
-fn a_paused_deployment_is_tried_to_the_limit_and_then_people_are_called() {
-    let (mut pipeline, a, b) = a_then_b();
-    pipeline
-        .world
-        .edit_deployment(|deployment| deployment.paused = true);
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    deliver(&mut pipeline, &alarm);
-    let target = scene::target(&pipeline);
-    assert_eq!(target.release, a);
-    assert!(
-        matches!(target.progress, Progress::Failed { .. }),
-        "{target:?}"
-    );
-    assert_eq!(
-        told(&pipeline, "Rollback started"),
-        3,
-        "{}",
-        explain(&pipeline)
-    );
-    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
-    let notices = pipeline.world.notices();
-    let call = notices
-        .iter()
-        .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
-        .unwrap();
-    assert!(call.body.contains("paused"), "{}", call.body);
-}
-
-#[test]
-fn an_image_that_helm_owns_is_left_to_helm_and_its_name_is_said() {
-    let (mut pipeline, _, b) = a_then_b();
-    pipeline
-        .world
-        .edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
-    let before = pipeline.world.snapshot().as_json()["deployment"].clone();
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    deliver(&mut pipeline, &alarm);
-    assert_eq!(pipeline.world.snapshot().as_json()["deployment"], before);
-    let notices = pipeline.world.notices();
-    let call = notices
-        .iter()
-        .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
-        .unwrap();
-    assert!(call.body.contains("helm"), "{}", call.body);
-}
-
-#[test]
-fn a_person_may_ask() {
-    let (mut pipeline, a, b) = a_then_b();
-    let before = pipeline.decided("roll-back").len();
-    for (release, request) in [
-        ("release-000000000000", "1"),
-        (b.as_str(), "2"),
-        (b.as_str(), "3"),
-    ] {
-        let detail = json!({"release": release, "request": request, "by": "ann", "reason": "customers complain", "id": request});
-        let event = pipeline
-            .world
-            .envelope("retail-forecast", "RollbackRequested", &[], &detail);
-        deliver(&mut pipeline, &event);
-    }
-    serves(&pipeline, &a);
-    assert_eq!(
-        pipeline.decided("roll-back")[before..],
-        ["not-live", "roll-back", "not-live"]
-    );
-}
-
-#[test]
-fn of_an_image_and_a_setting_the_image_is_found_guilty_and_the_setting_goes_on() {
-    let mut pipeline = scene::live();
-    let a = scene::target(&pipeline).release;
-    scene::push_another_image_and_setting(&mut pipeline, 1.5);
-    serves(&pipeline, &a);
-    let told_of = |word| told(&pipeline, word);
-    let counts = ["Failure", "Rollback (", "Cause found", "Cause unknown"].map(told_of);
-    assert_eq!(counts, [1, 1, 1, 0], "{}", explain(&pipeline));
-    assert_eq!(quarantined(&pipeline), ["release", "image"]);
-    let body = notice(&pipeline, "Cause found");
-    for words in [
-        "bad image, good configuration: fails, store 1, item 1",
-        "good image, bad configuration: holds, 10 golden rows",
-        "good image, good configuration: holds",
-        "bad image, bad configuration: fails",
-    ] {
-        assert!(body.contains(words), "{words}: {body}");
-    }
-
-    // The image stays away with the old setting too; another image with the new setting is fine.
-    pipeline.set_for_deployments("API_ENVIRONMENT", "{}");
-    let skipped = told(&pipeline, "Skipped");
-    scene::scan_again(&mut pipeline);
-    serves(&pipeline, &a);
-    assert_eq!(told(&pipeline, "Skipped"), skipped + 1);
-    pipeline.set_for_deployments("API_ENVIRONMENT", r#"{"DRAIN_S": "2"}"#);
-    pipeline.world.distort(|_, _| true, 1.0);
-    scene::push_another_image(&mut pipeline, "build-3");
-    let c = scene::target(&pipeline).release;
-    assert_ne!(c, a);
-    serves(&pipeline, &c);
-}
-
-#[test]
-fn of_an_image_and_a_setting_the_setting_is_found_guilty_and_the_image_goes_on() {
-    let mut pipeline = scene::live();
-    let a = scene::target(&pipeline).release;
-    let has_setting = |variables: &std::collections::BTreeMap<String, String>| {
-        variables.get("DRAIN_S").is_some_and(|value| value == "2")
-    };
-    pipeline
-        .world
-        .distort(move |_, variables| has_setting(variables), 1.5);
-    pipeline.set_for_deployments("API_ENVIRONMENT", r#"{"DRAIN_S": "2"}"#);
-    scene::push_another_image(&mut pipeline, "build-2");
-    serves(&pipeline, &a);
-    assert_eq!(quarantined(&pipeline), ["release", "configuration"]);
-
-    scene::push_another_image(&mut pipeline, "build-3");
-    serves(&pipeline, &a);
-    pipeline.set_for_deployments("API_ENVIRONMENT", "{}");
-    scene::scan_again(&mut pipeline);
-    let c = scene::target(&pipeline).release;
-    assert_ne!(c, a);
-    serves(&pipeline, &c);
-}
-
-#[test]
-fn of_a_model_and_an_instance_type_only_the_model_can_be_tried() {
-    for (factor, cause) in [(0.0, "Cause found"), (1.0, "Cause unknown")] {
-        let mut pipeline = scene::live();
-        let a = scene::target(&pipeline).release;
-        pipeline.set_for_deployments("ENDPOINT_INSTANCE_TYPE", "ml.m5.large");
-        scene::train_on(&mut pipeline, 560);
-        let b = scene::target(&pipeline).release;
-        serves(&pipeline, &b);
-        let second = pipeline.world.packages()[1].model_uri.clone();
-        pipeline.world.predict_with(
-            move |uri| uri == second,
-            move |row| factor * 1.02 * scene::sales(row),
-        );
-        alarm_of_live(&mut pipeline);
-        serves(&pipeline, &a);
-        assert_eq!(told(&pipeline, cause), 1, "{}", explain(&pipeline));
-        let body = notice(&pipeline, cause);
-        assert!(body.contains("instances differ too"), "{body}");
-        let rejected = pipeline.world.packages()[1].approval == Approval::Rejected;
-        assert_eq!(rejected, cause == "Cause found");
-    }
-}
-
-#[test]
-fn a_way_back_over_a_quarantined_release_changes_model_and_image_and_tells_them_apart() {
-    for (bad, expected) in [("model", "model"), ("image", "image"), ("none", "")] {
-        let mut pipeline = scene::stage();
-        scene::skip_a_quarantined_refuge(&mut pipeline);
-        assert_eq!(quarantined(&pipeline), ["model"], "{}", explain(&pipeline));
-        let third = pipeline.world.packages()[2].model_uri.clone();
-        let image = scene::image(&pipeline);
-        match bad {
-            "model" => pipeline
-                .world
-                .predict_with(move |uri| uri == third, |_| 0.0),
-            "image" => pipeline.world.distort(move |name, _| name == image, 1.5),
-            _ => {}
-        }
-        alarm_of_live(&mut pipeline);
-        let world = pipeline.world.snapshot();
-        let first = &pipeline.world.packages()[0];
-        let uri = &world.as_json()["deployment"]["environment"]["MODEL_URI"];
-        assert_eq!(*uri, first.model_uri, "{}", explain(&pipeline));
-        let mut all = vec!["model", "release"];
-        all.extend((bad != "none").then_some(expected));
-        assert_eq!(quarantined(&pipeline), all, "{}", explain(&pipeline));
-        let why = pipeline.world.packages()[2].approval_description.clone();
-        let why = why.unwrap_or_default();
-        assert_eq!(why.contains("the model is guilty"), bad == "model", "{why}");
-    }
-}
-
-#[test]
-fn where_every_combination_holds_it_is_said_that_it_can_t_be_told() {
-    let mut pipeline = scene::live();
-    scene::push_another_image_and_setting(&mut pipeline, 1.0);
-    alarm_of_live(&mut pipeline);
-    assert_eq!(quarantined(&pipeline), ["release"]);
-    let body = notice(&pipeline, "Cause unknown");
-    assert!(body.contains("can't be told"), "{body}");
-    assert!(body.contains("golden rows don't show"), "{body}");
-}
-
-#[test]
-fn a_rollback_never_waits_for_the_diagnosis() {
-    let mut pipeline = scene::live();
-    let a = scene::target(&pipeline).release;
-    pipeline.world.script(
-        |subject| subject.starts_with("transform retail-forecast-diagnose-"),
-        Outcome::RunsOn,
-    );
-    scene::push_another_image_and_setting(&mut pipeline, 1.5);
-    serves(&pipeline, &a);
-    let notices = pipeline.world.notices();
-    let at = |word: &str| {
-        notices
-            .iter()
-            .position(|notice| notice.subject.contains(word))
-    };
-    assert!(at("Rollback (").unwrap() < at("Cause unknown").unwrap());
-    let target = scene::target(&pipeline);
-    let restored = target.judged_at.unwrap().duration_since(target.since);
-    assert!(restored.as_secs() < 120, "{restored}");
-    let now = domain::ports::Clock::now(&pipeline.world);
-    assert!(now.duration_since(target.since).as_secs() >= 3600);
-}
-
-#[test]
-fn a_combination_and_its_guilty_part_go_live_again_only_when_both_are_lifted() {
-    let mut pipeline = scene::live();
-    let a = scene::target(&pipeline).release;
-    scene::push_another_image_and_setting(&mut pipeline, 1.5);
-    pipeline.world.distort(|_, _| true, 1.0);
-    let started: Vec<Value> = pipeline.delivered.clone();
-    let held = scene::quarantined(&pipeline);
-    assert_eq!(held.len(), 2);
-    for (_, identity) in &held {
-        scene::scan_again(&mut pipeline);
-        serves(&pipeline, &a);
-        let lift = json!({"identity": identity, "by": "ann", "reason": "mended", "id": "1"});
-        let lift = pipeline
-            .world
-            .envelope("retail-forecast", "LiftRequested", &[], &lift);
-        deliver(&mut pipeline, &lift);
-    }
-    assert_eq!(told(&pipeline, "Quarantine lifted"), 2);
-    scene::scan_again(&mut pipeline);
-    let b = scene::target(&pipeline).release;
-    assert_eq!(b, held[0].1);
-    serves(&pipeline, &b);
-
-    // The rollback's start, once more and late: what a person let go stays free.
-    let rollbacks = started.iter();
-    for event in rollbacks.filter(|event| event["detail-type"] == "RollbackStarted") {
-        deliver(&mut pipeline, event);
-    }
-    serves(&pipeline, &b);
-    assert!(quarantined(&pipeline).is_empty());
-}
-
-#[test]
 fn a_part_found_guilty_while_it_was_being_deployed_never_becomes_known_good() {
     let mut pipeline = scene::live();
     let a = scene::target(&pipeline).release;
@@ -690,4 +351,53 @@ fn a_part_found_guilty_while_it_was_being_deployed_never_becomes_known_good() {
         "{body}"
     );
     assert_eq!(told(&pipeline, "Success"), 1, "only A was ever a success");
+}
+
+#[test]
+fn the_proof_begins_while_the_endpoint_s_update_still_bakes() {
+    let mut pipeline = scene::live();
+    let (a, good) = (scene::target(&pipeline).release, scene::serves(&pipeline));
+    scene::deploy_the_challenger(&mut pipeline);
+    let b = scene::target(&pipeline).release;
+    assert_ne!(a, b);
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    pipeline.deliver(&alarm);
+    // Nothing moves, the endpoint's update neither.
+    pipeline.work();
+    let announced = pipeline.world.effects();
+    let started = announced
+        .iter()
+        .filter(|effect| effect.name == "announce" && effect.subject == "RollbackStarted");
+    assert_eq!(started.count(), 1, "{}", explain(&pipeline));
+    pipeline.settle();
+    serves(&pipeline, &a);
+    assert_eq!(scene::serves(&pipeline), good);
+}
+
+#[test]
+fn an_alarm_of_what_is_live_leads_back_while_another_release_is_on_its_way() {
+    let (mut pipeline, a, b) = a_then_b();
+    let events =
+        pipeline
+            .world
+            .push_image("retail-forecast-infer", &["latest-dev", "build-3"], &[]);
+    for event in &events {
+        pipeline.deliver(event);
+    }
+    for event in pipeline.world.run_services() {
+        pipeline.deliver(&event);
+    }
+    pipeline.work();
+    let c = scene::target(&pipeline);
+    assert_eq!(c.progress, Progress::Deploying, "{}", explain(&pipeline));
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    for _ in 0..2 {
+        pipeline.deliver(&alarm);
+    }
+    pipeline.settle();
+    serves(&pipeline, &a);
+    assert_eq!(quarantined(&pipeline), ["image"]);
+    let world = pipeline.world.snapshot();
+    let alarms = world.as_json()["alarms"].to_string();
+    assert!(!alarms.contains(&c.release), "{alarms}");
 }

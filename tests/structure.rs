@@ -303,6 +303,7 @@ fn settings_that_depend_on_each_other_agree() {
         ("judge-model", &["MAX_WAIT_S"], 15),
         ("deploy-release", &["ABANDONED_AFTER_S"], 15),
         ("deploy-release", &["SCAN_LIMIT_S"], 5),
+        ("deploy-release", &["CANARY_ABANDONED_AFTER_S"], 60),
         (
             "verify-release",
             &["ROLLOUT_LIMIT_S", "HEALTH_LIMIT_S"],

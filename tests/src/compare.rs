@@ -46,9 +46,9 @@ pub fn normal(world: &Value) -> Value {
             }
             Value::Array(values)
         }
-        Value::String(text) => {
-            Value::String(of_either_event(&without_fact(&without_seconds(text))))
-        }
+        Value::String(text) => Value::String(of_either_event(&without_fact(&without_version(
+            &without_seconds(text),
+        )))),
         other => other.clone(),
     }
 }
@@ -67,6 +67,15 @@ fn without_seconds(text: &str) -> String {
         }
         None => text.to_owned(),
     }
+}
+
+/// The versions of objects are counted over all that is written, repeats included.
+fn without_version(text: &str) -> String {
+    let Some((before, after)) = text.split_once("version version-") else {
+        return text.to_owned();
+    };
+    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    format!("{before}some version{}", without_version(rest))
 }
 
 /// The ids of facts are computed from their times, among others.

@@ -1,6 +1,7 @@
 //! The pipeline in memory: the functions behind their own patterns, on a world that can be crashed.
 
 mod agree;
+pub mod checks;
 mod compare;
 mod disorder;
 mod pipeline;

@@ -1,17 +1,22 @@
 //! Whether an approved model or a scanned image becomes the environment's next release, and how.
 
 use domain::{
-    Error, Result, converge,
+    Error, Result, converge, names,
     ports::{Approval, Package, Scan, StoredImage},
     quarantine::Quarantine,
     release::{Image, Manifest, Model, Pointer, Progress, Target},
     rollout::Deployment,
 };
-use events::announced::ReleaseFailed;
+use events::announced::{ReleaseFailed, WRITE};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{Config, parts};
+
+/// Seconds until a busy environment is looked at again.
+const BUSY_S: u64 = 15;
+/// The same behind a canary, which bakes for long.
+const BEHIND_A_CANARY_S: u64 = 60;
 
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,6 +50,8 @@ pub enum Decision {
     Busy {
         /// Which, and until when it is waited for.
         reason: String,
+        /// Seconds until it is looked at again.
+        again_s: u64,
     },
     /// The image's scan hasn't ended; it is waited for.
     Scanning {
@@ -60,6 +67,11 @@ pub enum Decision {
     },
     /// A canary passed, and can't be rolled out.
     Unpromotable {
+        /// What is announced.
+        failed: ReleaseFailed,
+    },
+    /// Cluster or endpoint refuse the release for good.
+    Unwritable {
         /// What is announced.
         failed: ReleaseFailed,
     },
@@ -106,6 +118,8 @@ pub struct Rollout {
     pub reason: String,
     /// When that happened.
     pub caused_at: Timestamp,
+    /// The build that caused it: that of the model, or of the image; `None` where none says so.
+    pub build: Option<String>,
     /// All at once, or on a share first.
     #[serde(flatten)]
     pub strategy: Strategy,
@@ -145,8 +159,8 @@ pub struct Facts {
     pub waiting_model: Option<Package>,
     /// For a model without a base: the image that carries the environment's tag, and its scan.
     pub tagged_image: Option<(StoredImage, Option<Scan>)>,
-    /// The Deployment as it stands.
-    pub deployment: Deployment,
+    /// The Deployment as it stands; `None` when there is none.
+    pub deployment: Option<Deployment>,
     /// Whether there is a Deployment for canaries.
     pub has_canary: bool,
 }
@@ -184,10 +198,16 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     if let Some(decision) = against_pointer(&release, half, &subject, facts, config) {
         return Ok(decision);
     }
-    if let Some(reason) = not_ours(&facts.deployment, config) {
+    let Some(deployment) = &facts.deployment else {
+        return Ok(Decision::Skip {
+            subject,
+            reason: "the Deployment doesn't exist: apply the Kubernetes manifests once, then send the event again".to_owned(),
+        });
+    };
+    if let Some(reason) = not_ours(deployment, config) {
         return Ok(Decision::Skip { subject, reason });
     }
-    let strategy = strategy(facts, config);
+    let strategy = strategy(deployment, facts, config);
     if matches!(strategy, Strategy::Canary { .. }) && !facts.has_canary {
         return Ok(Decision::Skip {
             subject,
@@ -198,11 +218,13 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
         strategy,
         reason: cause(half, &subject, facts.by_push),
         caused_at: facts.caused_at,
-        take_over: facts
-            .deployment
-            .image_managers
-            .contains(&config.first_manager),
-        resumes: facts.pointer.targets(&release),
+        take_over: deployment.image_managers.contains(&config.first_manager),
+        resumes: facts
+            .pointer
+            .target
+            .as_ref()
+            .is_some_and(|target| target.release == release && target.progress.is_open()),
+        build: build(half),
         manifest,
         release,
     })))
@@ -219,13 +241,13 @@ pub(crate) fn frozen(reason: &str) -> String {
 pub(crate) fn not_ours(deployment: &Deployment, config: &Config) -> Option<String> {
     let strangers = converge::strangers(deployment, &config.first_manager);
     (!strangers.is_empty()).then(|| format!(
-        "the Deployment's image belongs to the field manager {}: one owner only; take the image out of what it applies, or deploy with it alone",
+        "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {}: one owner only; take them out of what it applies, or deploy with it alone",
         strangers.join(", ")
     ))
 }
 
 /// A canary needs something live to be compared with, and what was begun is gone on with.
-fn strategy(facts: &Facts, config: &Config) -> Strategy {
+fn strategy(deployment: &Deployment, facts: &Facts, config: &Config) -> Strategy {
     let Some(share) = config.canary_share_percent else {
         return Strategy::Rolling {
             because: "STRATEGY is rolling".to_owned(),
@@ -233,7 +255,7 @@ fn strategy(facts: &Facts, config: &Config) -> Strategy {
     };
     match facts.pointer.target.as_ref().map(|target| &target.progress) {
         Some(Progress::Verified) => {
-            let live = u32::try_from(facts.deployment.wanted).unwrap_or(0);
+            let live = u32::try_from(deployment.wanted).unwrap_or(0);
             let pods = converge::canary_pods(live, share);
             Strategy::Canary {
                 pods,
@@ -430,40 +452,112 @@ fn against_pointer(
                 })
             }
             Progress::Deploying | Progress::Canary { .. } => None,
-            Progress::Restoring { .. } => busy(target, facts.now, config),
+            Progress::Restoring { .. } => busy(target, facts, config),
             Progress::Verified => Some(Decision::AlreadyLive {
                 release: release.to_owned(),
                 reason: format!("live since {}, caused by {}", target.since, target.cause),
             }),
-            Progress::Failed { reason } if target.caused_at == facts.caused_at => {
-                Some(Decision::AlreadyFailed {
-                    release: release.to_owned(),
-                    reason: reason.clone(),
-                })
-            }
-            Progress::Failed { reason } => Some(Decision::Skip {
-                subject: subject.to_owned(),
-                reason: format!("{release} is these very parts, and failed: {reason}"),
-            }),
+            Progress::Failed { reason } => against_failed(target, reason, subject, facts),
         };
     }
-    busy(target, facts.now, config)
+    if target.gone_from.as_deref() == Some(release) && is_repeat(release, target, facts) {
+        return Some(Decision::AlreadyFailed {
+            release: release.to_owned(),
+            reason: format!(
+                "it was gone away from at {}: {}",
+                target.since, target.cause
+            ),
+        });
+    }
+    busy(target, facts, config)
 }
 
-/// One release at a time, unless the one on its way is past every limit that could still end it.
-fn busy(target: &Target, now: Timestamp, config: &Config) -> Option<Decision> {
-    if !target.progress.is_open() {
+/// A first release has nothing to go back to: a newer cause tries it once more, since what it failed by may
+/// be mended.
+fn against_failed(target: &Target, reason: &str, subject: &str, facts: &Facts) -> Option<Decision> {
+    let release = target.release.clone();
+    if target.caused_at == facts.caused_at {
+        return Some(match reason.split_once(": ") {
+            // A crash came between the pointer and the announcement.
+            Some((WRITE, reason)) => Decision::Unwritable {
+                failed: ReleaseFailed {
+                    release,
+                    stage: WRITE.to_owned(),
+                    reason: reason.to_owned(),
+                    build: target.build.clone(),
+                    caused_at: target.caused_at,
+                },
+            },
+            _ => Decision::AlreadyFailed {
+                release,
+                reason: reason.to_owned(),
+            },
+        });
+    }
+    if facts.pointer.known_good.is_none() && facts.caused_at > target.caused_at {
         return None;
     }
-    let seconds = now.as_second() - target.rolling_since().as_second();
-    let limit = match target.progress {
-        Progress::Canary { .. } => config.canary_abandoned_after_s,
-        _ => config.abandoned_after_s,
-    };
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    (seconds < limit).then(|| Decision::Busy {
-        reason: format!("{} is on its way since {seconds} s; after {limit} s without a verdict it counts as abandoned", target.release),
+    Some(Decision::Skip {
+        subject: subject.to_owned(),
+        reason: format!("{release} is these very parts, and failed: {reason}"),
     })
+}
+
+/// Whether the event is from before the release was gone away from, and nobody has lifted anything of it
+/// since: where circumstances led back, nothing is quarantined that would forbid it.
+fn is_repeat(release: &str, target: &Target, facts: &Facts) -> bool {
+    let mut entries = facts.quarantine.entries.iter();
+    let was_quarantined = entries.any(|entry| entry.release == release);
+    !was_quarantined && facts.caused_at <= target.caused_at
+}
+
+/// One release at a time, unless the one on its way is past every limit that could still end it. One that
+/// failed is gone away from first.
+fn busy(target: &Target, facts: &Facts, config: &Config) -> Option<Decision> {
+    let good = facts.pointer.known_good.as_ref();
+    let is_gone_from = good.is_some_and(|good| good.release != target.release);
+    let (since, limit, again_s) = match target.progress {
+        Progress::Canary { .. } => (
+            target.rolling_since(),
+            config.canary_abandoned_after_s,
+            BEHIND_A_CANARY_S,
+        ),
+        Progress::Deploying | Progress::Restoring { .. } => {
+            (target.rolling_since(), config.abandoned_after_s, BUSY_S)
+        }
+        Progress::Failed { .. } if is_gone_from => {
+            (target.judged_at?, config.abandoned_after_s, BUSY_S)
+        }
+        Progress::Failed { .. } | Progress::Verified => return None,
+    };
+    let seconds = facts.now.as_second() - since.as_second();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let what = if target.progress.is_open() {
+        "is on its way"
+    } else {
+        "has failed, and is to be gone away from,"
+    };
+    (seconds < limit).then(|| Decision::Busy {
+        reason: format!(
+            "{} {what} since {seconds} s; after {limit} s without a verdict it counts as abandoned",
+            target.release
+        ),
+        again_s,
+    })
+}
+
+/// The build of the half that the event is about.
+fn build(half: &Half) -> Option<String> {
+    match half {
+        Half::Model(package) => {
+            let job = package.metadata.get("training_job")?;
+            names::build_of(job).map(str::to_owned)
+        }
+        Half::Image(stored, _) => {
+            let mut tags = stored.tags.iter();
+            tags.find(|tag| !tag.starts_with("latest-")).cloned()
+        }
+    }
 }
 
 /// What the event is about, as people name it.

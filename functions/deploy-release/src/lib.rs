@@ -10,42 +10,35 @@ pub mod decide;
 mod images;
 pub mod parts;
 pub mod promote;
+mod rollout;
 
 use std::time::Duration;
 
-use convergence::{Place, Written, confirm, idle_alarms};
 use domain::{
     Error, Result, Step,
     alarms::AlarmSettings,
-    converge,
     endpoint::{EndpointAlarms, UpdatePolicy},
     layout::Artifacts,
     names,
     ports::{
-        Alarms, Bus, Canaries, Clock, Cluster, EndpointSpec, Endpoints, ImageRegistry, ObjectStore,
-        Registry,
+        Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry,
     },
     records::{self, Versioned},
-    release::{Configuration, Held, Pointer, Progress},
+    release::{Configuration, Held, Pointer},
     settings::Settings,
 };
 use jiff::Timestamp;
 
-use events::{
-    Announced, Event, Received,
-    announced::{CanaryStarted, DeploymentSkipped, DeploymentStarted},
-};
+use events::{Announced, Event, Received, announced::DeploymentSkipped};
 
 use crate::{
-    decide::{Decision, Facts, Half, Rollout, Strategy, decide},
+    decide::{Decision, Facts, Half, decide},
     images::scanned,
 };
 
 /// The function's name.
 pub const NAME: &str = "deploy-release";
 
-/// How long until a busy environment is looked at again.
-const BUSY: Duration = Duration::from_secs(15);
 /// How long until a scan that runs is looked at again.
 const SCANNING: Duration = Duration::from_secs(5);
 
@@ -191,7 +184,13 @@ where
     let facts = gather(config, ports, &half, &pointer.value, &received).await?;
     let decision = decide(&half, &facts, config)?;
     match &decision {
-        Decision::Deploy(rollout) => roll_out(config, ports, rollout, &pointer).await?,
+        Decision::Deploy(rollout) => {
+            if let Some(failed) = rollout::roll_out(config, ports, rollout, &pointer).await? {
+                return Ok(Step::Done(Decision::Unwritable { failed }));
+            }
+        }
+        // A crash came between the pointer and the announcement: announce again.
+        Decision::Unwritable { failed } => rollout::failed(ports.bus, failed).await?,
         Decision::Hold {
             package_arn,
             reason,
@@ -210,9 +209,9 @@ where
                 decision,
             });
         }
-        Decision::Busy { .. } => {
+        Decision::Busy { again_s, .. } => {
             return Ok(Step::Wait {
-                after: BUSY,
+                after: Duration::from_secs(*again_s),
                 decision,
             });
         }
@@ -306,9 +305,7 @@ where
             }
         }
     }
-    let deployment = ports.cluster.deployment().await?.ok_or_else(|| {
-        Error::permanent("the Deployment doesn't exist: apply the Kubernetes manifests once, then send the event again")
-    })?;
+    let deployment = ports.cluster.deployment().await?;
     let has_canary =
         config.canary_share_percent.is_some() && ports.cluster.canary().await?.is_some();
     Ok(Facts {
@@ -347,176 +344,6 @@ async fn waiting(
         }
         None => Ok(None),
     }
-}
-
-/// Reason, manifest, pointer, alarms, then the canary or endpoint and Deployment, announcement: each is there
-/// before the next, and each may be repeated.
-async fn roll_out<S, R, I, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, I, K, W, B, C>,
-    rollout: &Rollout,
-    pointer: &Versioned<Pointer>,
-) -> Result<()>
-where
-    S: ObjectStore,
-    R: Endpoints,
-    K: Cluster + Canaries,
-    W: Alarms,
-    B: Bus,
-    C: Clock,
-{
-    let artifacts = config.artifacts();
-    let Rollout {
-        release,
-        manifest,
-        reason,
-        ..
-    } = rollout;
-    if !rollout.resumes {
-        records::keep_decision(ports.store, &artifacts, NAME, release, rollout).await?;
-        records::write(ports.store, &artifacts.release(release), manifest).await?;
-        let now = ports.clock.now();
-        let next = pointer.value.aim(release, now, rollout.caused_at, reason);
-        let next = match rollout.strategy {
-            Strategy::Rolling { .. } => next,
-            Strategy::Canary { pods, of } => next.try_out(pods, of),
-        };
-        records::swap(
-            ports.store,
-            &artifacts.pointer(&config.environment),
-            pointer,
-            &next,
-        )
-        .await?;
-        // What was abandoned, or failed without a way back, leaves its alarms behind.
-        let left = pointer.value.target.as_ref();
-        let left =
-            left.filter(|left| left.release != *release && left.progress != Progress::Verified);
-        if let Some(left) = left {
-            forget(config, ports, &left.release).await?;
-        }
-    }
-    for alarm in config.alarms.candidate(release) {
-        ports.alarms.ensure_alarm(&alarm).await?;
-    }
-    match rollout.strategy {
-        Strategy::Rolling { .. } => all_pods(config, ports, rollout).await,
-        Strategy::Canary { pods, of } => {
-            let patch = converge::deployment(release, manifest, reason)?;
-            let generation = ports.cluster.ensure_canary(&patch, pods).await?;
-            still(config, ports, release, Written::Canary).await?;
-            let started = CanaryStarted {
-                release: release.clone(),
-                generation,
-                pods,
-                of,
-                cause: reason.clone(),
-                caused_at: rollout.caused_at,
-            };
-            ports
-                .bus
-                .announce(&Announced::CanaryStarted(started).announcement()?)
-                .await
-        }
-    }
-}
-
-/// The endpoint's alarms, endpoint, Deployment, announcement.
-async fn all_pods<S, R, I, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, I, K, W, B, C>,
-    rollout: &Rollout,
-) -> Result<()>
-where
-    S: ObjectStore,
-    R: Endpoints,
-    K: Cluster + Canaries,
-    W: Alarms,
-    B: Bus,
-{
-    let Rollout {
-        release,
-        manifest,
-        reason,
-        ..
-    } = rollout;
-    let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
-    let watching = config.endpoint_alarms.of(&endpoint.config);
-    for alarm in &watching {
-        ports.alarms.ensure_alarm(alarm).await?;
-    }
-    let endpoint = EndpointSpec {
-        update: Some(config.endpoint_update.watched_by(&watching)),
-        ..endpoint
-    };
-    ports.sagemaker.ensure_endpoint(&endpoint).await?;
-    let generation = ports
-        .cluster
-        .apply(
-            &converge::deployment(release, manifest, reason)?,
-            rollout.take_over,
-        )
-        .await?;
-    still(config, ports, release, Written::AllPods).await?;
-    let started = DeploymentStarted {
-        release: release.clone(),
-        generation,
-        cause: reason.clone(),
-        caused_at: Some(rollout.caused_at),
-    };
-    ports
-        .bus
-        .announce(&Announced::DeploymentStarted(started).announcement()?)
-        .await
-}
-
-/// Whether the pointer still says what was written. When it doesn't, what it says is written again, and the
-/// alarms of a candidate that isn't one any more go.
-async fn still<S, R, I, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, I, K, W, B, C>,
-    release: &str,
-    written: Written,
-) -> Result<()>
-where
-    S: ObjectStore,
-    R: Endpoints,
-    K: Cluster + Canaries,
-    W: Alarms,
-{
-    let artifacts = config.artifacts();
-    let place = Place {
-        artifacts: &artifacts,
-        environment: &config.environment,
-        endpoint: &config.endpoint,
-        role_arn: &config.role_arn,
-    };
-    let targets = (ports.store, ports.sagemaker, ports.cluster);
-    let confirmed = confirm(&place, targets, release, written).await?;
-    if let Err(moved) = confirmed {
-        forget(config, ports, release).await?;
-        return Err(moved.into());
-    }
-    Ok(())
-}
-
-/// Removes a release's own alarms, as far as the pointer doesn't need them any more.
-async fn forget<S, R, I, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, I, K, W, B, C>,
-    release: &str,
-) -> Result<()>
-where
-    S: ObjectStore,
-    W: Alarms,
-{
-    let artifacts = config.artifacts();
-    let pointer = records::pointer(ports.store, &artifacts, &config.environment)
-        .await?
-        .value;
-    let of = (&artifacts, config.alarms.namespace.as_str());
-    let idle = idle_alarms(of, ports.store, &pointer, release).await?;
-    ports.alarms.remove_alarms(&idle).await
 }
 
 /// Marks the model as waiting. An image that came before the mark wouldn't take it along, so the

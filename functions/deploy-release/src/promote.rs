@@ -1,20 +1,20 @@
 //! A canary that passed is rolled out.
 
+use convergence::Written;
 use domain::{
     Result,
     ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
+    quarantine::Quarantine,
     records::{self, Versioned},
     release::{Manifest, Pointer, Progress},
     rollout::Deployment,
 };
-use events::{
-    Announced,
-    announced::{CanaryPassed, PROMOTION, ReleaseFailed},
-};
+use events::announced::{CanaryPassed, PROMOTION, QUARANTINE, ReleaseFailed, WRITE};
 
 use crate::{
-    Config, NAME, Ports, all_pods,
+    Config, NAME, Ports,
     decide::{Decision, Rollout, Strategy, frozen, not_ours},
+    rollout,
 };
 
 /// What is known when deciding.
@@ -24,12 +24,14 @@ pub struct Facts {
     pub pointer: Pointer,
     /// What the release is.
     pub manifest: Manifest,
+    /// What must not be deployed again.
+    pub quarantine: Quarantine,
     /// The Deployment; `None` when there is none.
     pub deployment: Option<Deployment>,
 }
 
 /// The rule. Whatever keeps a canary that passed from being rolled out ends it: it doesn't bake for ever.
-pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision {
+pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Result<Decision> {
     let target = match &facts.pointer.target {
         Some(target)
             if target.release == passed.release && target.caused_at == passed.caused_at =>
@@ -37,16 +39,16 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision
             target
         }
         _ => {
-            return Decision::NotForThisFunction {
+            return Ok(Decision::NotForThisFunction {
                 reason: format!("{} isn't the environment's target any more", passed.release),
-            };
+            });
         }
     };
     let release = target.release.clone();
-    let unpromotable = |reason: String| Decision::Unpromotable {
+    let unpromotable = |stage: &str, reason: String| Decision::Unpromotable {
         failed: ReleaseFailed {
             release: target.release.clone(),
-            stage: PROMOTION.to_owned(),
+            stage: stage.to_owned(),
             reason,
             build: target.build.clone(),
             caused_at: target.caused_at,
@@ -56,39 +58,45 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision
         Progress::Canary { .. } => false,
         Progress::Deploying => true,
         Progress::Restoring { from, .. } => {
-            return Decision::NotForThisFunction {
+            return Ok(Decision::NotForThisFunction {
                 reason: format!("{release} is being restored in the place of {from}"),
-            };
+            });
         }
         Progress::Verified => {
-            return Decision::AlreadyLive {
+            return Ok(Decision::AlreadyLive {
                 release,
                 reason: format!("live since {}", target.rolling_since()),
-            };
+            });
         }
         Progress::Failed { reason } => {
-            let of_promotion = reason
-                .split_once(": ")
-                .filter(|(stage, _)| *stage == PROMOTION);
-            return match of_promotion {
+            let told = reason.split_once(": ");
+            let told = told.filter(|(stage, _)| [PROMOTION, QUARANTINE, WRITE].contains(stage));
+            return Ok(match told {
                 // A crash came between the pointer and the announcement: announce again.
-                Some((_, reason)) => unpromotable(reason.to_owned()),
+                Some((stage, reason)) => unpromotable(stage, reason.to_owned()),
                 None => Decision::AlreadyFailed {
                     release,
                     reason: reason.clone(),
                 },
-            };
+            });
         }
     };
+    if let Some(entry) = facts.quarantine.forbids(&facts.manifest)? {
+        let reason = format!(
+            "{} is quarantined since {}: {}",
+            entry.identity, entry.since, entry.reason
+        );
+        return Ok(unpromotable(QUARANTINE, reason));
+    }
     let hindrance = match &facts.deployment {
         _ if config.frozen.is_some() => config.frozen.as_deref().map(frozen),
         None => Some("the Deployment doesn't exist any more".to_owned()),
         Some(deployment) => not_ours(deployment, config),
     };
     if let Some(reason) = hindrance {
-        return unpromotable(reason);
+        return Ok(unpromotable(PROMOTION, reason));
     }
-    Decision::Deploy(Box::new(Rollout {
+    Ok(Decision::Deploy(Box::new(Rollout {
         release,
         manifest: facts.manifest.clone(),
         reason: target.cause.clone(),
@@ -101,7 +109,8 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Decision
             .as_ref()
             .is_some_and(|deployment| deployment.image_managers.contains(&config.first_manager)),
         resumes,
-    }))
+        build: target.build.clone(),
+    })))
 }
 
 /// Gathers, decides, applies: reason, pointer, endpoint, Deployment, announcement.
@@ -124,8 +133,14 @@ where
         manifest: records::manifest(ports.store, &artifacts, &passed.release).await?,
         deployment: ports.cluster.deployment().await?,
         pointer: pointer.value.clone(),
+        quarantine: records::read_versioned(
+            ports.store,
+            &artifacts.quarantine(&config.environment),
+        )
+        .await?
+        .value,
     };
-    let decision = decide(passed, &facts, config);
+    let decision = decide(passed, &facts, config)?;
     let now = ports.clock.now();
     match &decision {
         Decision::Deploy(rollout) => {
@@ -141,7 +156,11 @@ where
                 )
                 .await?;
             }
-            all_pods(config, ports, rollout).await?;
+            let wrote = rollout::all_pods(config, ports, rollout).await;
+            let refused = rollout::unless_refused(config, ports, rollout, wrote).await?;
+            if let Some(failed) = refused {
+                return Ok(Decision::Unwritable { failed });
+            }
         }
         Decision::Unpromotable { failed } => {
             let reason = format!("{}: {}", failed.stage, failed.reason);
@@ -155,12 +174,28 @@ where
                 next,
             )
             .await?;
-            let failed = Announced::ReleaseFailed(failed.clone());
-            ports.bus.announce(&failed.announcement()?).await?;
+            rollout::failed(ports.bus, failed).await?;
+        }
+        Decision::NotForThisFunction { .. } if is_settled(&pointer.value) => {
+            // The rollout of what had passed may have been overtaken, and its last write come late, while
+            // the endpoint took no other.
+            let (Ok(()) | Err(_)) =
+                rollout::confirmed(config, ports, &passed.release, Written::AllPods).await?;
         }
         _ => {}
     }
     Ok(decision)
+}
+
+/// Whether what is known good is live, or on its way back.
+fn is_settled(pointer: &Pointer) -> bool {
+    let target = pointer.target.as_ref();
+    target.is_some_and(|target| {
+        matches!(
+            target.progress,
+            Progress::Verified | Progress::Restoring { .. }
+        )
+    })
 }
 
 /// Keeps the reason, then moves the pointer.

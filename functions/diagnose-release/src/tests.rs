@@ -126,6 +126,7 @@ fn rolled_back(world: &World, bad: &Manifest, good: &Manifest) -> Value {
         caused_at: CAUSED_AT,
         differences: vec![],
         quarantined: Some(from),
+        abandoned: None,
     };
     let announcement = Announced::RollbackStarted(started).announcement().unwrap();
     world.envelope(

@@ -223,25 +223,30 @@ fn message(event: &Announced) -> Option<Message> {
 fn of_rollback(event: &Announced) -> Option<Message> {
     let message =
         match event {
-            Announced::RollbackStarted(event) => Message {
-                result: "Rollback started",
-                about: event.from.clone(),
-                lines: [
-                    format!(
-                        "{} goes back to {} (try {}): {}",
-                        event.from, event.release, event.attempt, event.cause
-                    ),
-                    quarantined(event.quarantined.as_deref()),
-                ]
-                .into_iter()
-                .chain(event.differences.iter().map(|difference| {
-                    format!(
-                        "- {}: {} instead of {}",
-                        difference.what, difference.bad, difference.good
-                    )
-                }))
-                .collect(),
-            },
+            Announced::RollbackStarted(event) => {
+                Message {
+                    result: "Rollback started",
+                    about: event.from.clone(),
+                    lines: [
+                        format!(
+                            "{} goes back to {} (try {}): {}",
+                            event.from, event.release, event.attempt, event.cause
+                        ),
+                        quarantined(event.quarantined.as_deref()),
+                    ]
+                    .into_iter()
+                    .chain(event.abandoned.iter().map(|abandoned| {
+                        format!("{abandoned} was on its way, and isn't any more.")
+                    }))
+                    .chain(event.differences.iter().map(|difference| {
+                        format!(
+                            "- {}: {} instead of {}",
+                            difference.what, difference.bad, difference.good
+                        )
+                    }))
+                    .collect(),
+                }
+            }
             Announced::RollbackSucceeded(event) => Message {
                 result: "Rollback",
                 about: event.from.clone(),

@@ -4,7 +4,7 @@ use domain::{
     Result, converge,
     ports::Endpoint,
     quarantine::{Difference, Entry, Part, Quarantine, differences, guilty},
-    release::{Manifest, Pointer, Progress, Target},
+    release::{KnownGood, Manifest, Pointer, Progress, Target},
     rollout::Deployment,
 };
 use events::announced::RollbackFailed;
@@ -32,6 +32,13 @@ pub enum Decision {
         advice: String,
         /// When what asked for it spoke.
         caused_at: Timestamp,
+    },
+    /// The next try isn't due yet.
+    Later {
+        /// After which try, and why.
+        reason: String,
+        /// Seconds until then.
+        after_s: u64,
     },
     /// The environment is on its way back already, or is back.
     AlreadyThere {
@@ -84,8 +91,10 @@ pub struct Rollback {
     pub attempt: u32,
     /// In what the two differ.
     pub differences: Vec<Difference>,
-    /// What isn't deployed again.
-    pub guilty: Entry,
+    /// What isn't deployed again; `None` where nothing speaks against the release itself.
+    pub guilty: Option<Entry>,
+    /// Another release that was on its way, and whose alarms go.
+    pub abandoned: Option<String>,
     /// Whether the pointer is there already, and only the effects are repeated.
     pub resumes: bool,
     /// The Deployment's generation when it carries the good release already, as beside a canary: it
@@ -107,15 +116,27 @@ pub struct Trigger {
     pub words: String,
     /// Whether it is an alarm, or the endpoint's state: what counts within the guarded time only.
     pub is_alarm: bool,
-    /// Whether it speaks of what the release did. A canary that couldn't be judged is taken away
-    /// without laying it to one of its parts.
+    /// Whether it is a person's request: it counts after a way back that failed, too.
+    pub is_request: bool,
+    /// Whether it speaks of what the release did. Circumstances lead back as well, and nothing is
+    /// quarantined for them.
     pub is_evidence: bool,
 }
 
 impl Trigger {
-    /// Whether it is what made this the target: a repeat.
+    /// Whether it is what made this the target: a repeat. A request has an id among its words, and may be
+    /// sent twice.
     fn is_cause_of(&self, target: &Target) -> bool {
-        target.caused_at == self.at && target.cause == self.words
+        (self.is_request || target.caused_at == self.at) && target.cause == self.words
+    }
+
+    /// Whether it spoke before this became the target. Times of events are whole seconds; a failure says
+    /// which deployment it is of.
+    pub(crate) fn is_older_than(&self, target: &Target) -> bool {
+        match self.deployed_for {
+            Some(deployed_for) => deployed_for != target.caused_at,
+            None => self.at.as_second() < target.since.as_second(),
+        }
     }
 }
 
@@ -126,9 +147,11 @@ pub struct Facts {
     pub now: Timestamp,
     /// The environment's pointer.
     pub pointer: Pointer,
-    /// The release that is gone away from; `None` when nothing is live.
+    /// The release that is gone away from, as [`suspect`] has it; `None` when nothing is live.
+    pub from: Option<String>,
+    /// What that is; `None` when it has no manifest.
     pub bad: Option<Manifest>,
-    /// Where the way back may lead, the best first.
+    /// Where the way back may lead, the best first, up to the first that nothing forbids.
     pub refuges: Vec<(String, Manifest)>,
     /// What isn't deployed.
     pub quarantine: Quarantine,
@@ -143,7 +166,16 @@ pub fn suspect<'a>(trigger: &'a Trigger, pointer: &'a Pointer) -> Option<&'a str
     let target = pointer.target.as_ref()?;
     Some(match (&trigger.release, &target.progress) {
         (_, Progress::Restoring { from, .. }) if trigger.is_cause_of(target) => from,
-        (Some(release), Progress::Canary { .. }) if is_live(release, pointer) => &target.release,
+        (named, Progress::Failed { .. }) if trigger.is_request => match &target.gone_from {
+            // What is known good was brought back, and didn't come up: it isn't what is to be gone from.
+            Some(from) if named.as_ref().is_none_or(|named| named == from) => from,
+            _ => named.as_ref().unwrap_or(&target.release),
+        },
+        (Some(release), Progress::Canary { .. })
+            if !trigger.is_alarm && is_live(release, pointer) =>
+        {
+            &target.release
+        }
         (Some(release), _) => release,
         (None, Progress::Restoring { from, .. }) => from,
         (None, _) => &target.release,
@@ -158,15 +190,36 @@ fn is_live(release: &str, pointer: &Pointer) -> bool {
         .is_some_and(|good| good.release == release)
 }
 
-/// The rule for what speaks against a release. What speaks against the live one while a canary is out takes
-/// the canary away: it is what changed.
+/// What is live while another release is on its way, when an alarm speaks against it.
+fn live_beside<'a>(trigger: &Trigger, pointer: &'a Pointer) -> Option<&'a KnownGood> {
+    let (target, good) = (pointer.target.as_ref()?, pointer.known_good.as_ref()?);
+    let on_its_way = matches!(
+        target.progress,
+        Progress::Canary { .. } | Progress::Deploying
+    );
+    let of_the_live = trigger.is_alarm && trigger.release.as_ref() == Some(&good.release);
+    (on_its_way && of_the_live && target.release != good.release).then_some(good)
+}
+
+/// The canary that an alarm of the live release takes away: it is what changed, where there is nothing
+/// that the live release itself could go back to.
+pub fn canary_instead<'a>(
+    trigger: &Trigger,
+    facts: &Facts,
+    pointer: &'a Pointer,
+) -> Result<Option<&'a str>> {
+    if live_beside(trigger, pointer).is_none() || refuge(facts)?.is_some() {
+        return Ok(None);
+    }
+    let target = pointer.target.as_ref();
+    let canary = target.filter(|target| matches!(target.progress, Progress::Canary { .. }));
+    Ok(canary.map(|target| target.release.as_str()))
+}
+
+/// The rule for what speaks against a release. An alarm of the live one leads back from it within its
+/// guarded time, whatever is on its way; where there is no way back, it takes a canary away.
 pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decision> {
-    let Some((target, from)) = facts
-        .pointer
-        .target
-        .as_ref()
-        .zip(suspect(trigger, &facts.pointer))
-    else {
+    let Some((target, from)) = facts.pointer.target.as_ref().zip(facts.from.as_deref()) else {
         return Ok(Decision::NotLive {
             reason: format!("nothing is live in {}", config.environment),
         });
@@ -184,8 +237,26 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
             Ok(Decision::AlreadyThere { reason: since })
         };
     }
+    let was_given_up = matches!(target.progress, Progress::Failed { .. });
+    if trigger.is_request && was_given_up && target.gone_from.as_deref() == Some(from) {
+        return roll_back(trigger, facts, target, from, 1, config);
+    }
     if trigger.is_cause_of(target) {
         return Ok(Decision::AlreadyThere { reason: since });
+    }
+    if let Some(good) = live_beside(trigger, &facts.pointer) {
+        if let Some(reason) = past_guard(trigger, &good.release, good.since, config) {
+            return Ok(Decision::NothingWrong { reason });
+        }
+        if good.release == from && refuge(facts)?.is_some() {
+            return if trigger.at.as_second() < good.since.as_second() {
+                Ok(Decision::NotLive {
+                    reason: format!("it spoke at {}, before {from} was verified", trigger.at),
+                })
+            } else {
+                roll_back(trigger, facts, target, from, 1, config)
+            };
+        }
     }
     if target.release != from {
         return Ok(if target.caused_at == trigger.at {
@@ -196,7 +267,7 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
             }
         });
     }
-    if trigger.at < target.since {
+    if trigger.is_older_than(target) {
         return Ok(Decision::NotLive {
             reason: format!("it spoke at {}, before that: {since}", trigger.at),
         });
@@ -207,27 +278,35 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
     roll_back(trigger, facts, target, from, 1, config)
 }
 
-/// The rule for a way back that didn't lead to a healthy service.
-pub fn again(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Result<Decision> {
+/// Seconds before each further try; the third one waits twice as long as the second.
+const PAUSE_S: i64 = 15;
+
+/// The rule for a way back that didn't lead to a healthy service; `at` is when that was said.
+pub fn again(
+    failed: &RollbackFailed,
+    at: Timestamp,
+    facts: &Facts,
+    config: &Config,
+) -> Result<Decision> {
     let Some(target) = &facts.pointer.target else {
         return Ok(Decision::NotLive {
             reason: format!("nothing is live in {}", config.environment),
         });
     };
+    let over = || Decision::NotLive {
+        reason: format!(
+            "{} is the target since {}: this try is over",
+            target.release, target.since
+        ),
+    };
+    if target.caused_at != failed.caused_at {
+        return Ok(over());
+    }
     let attempt = match &target.progress {
         Progress::Restoring { from, attempt } if *from == failed.from => *attempt,
         // A crash came between the pointer and the announcement.
-        Progress::Failed { .. } if target.caused_at == failed.caused_at => {
-            return Ok(given_up(failed, config));
-        }
-        _ => {
-            return Ok(Decision::NotLive {
-                reason: format!(
-                    "{} is the target since {}: this try is over",
-                    target.release, target.since
-                ),
-            });
-        }
+        Progress::Failed { .. } => return Ok(given_up(failed, config)),
+        _ => return Ok(over()),
     };
     if attempt == failed.attempt && attempt >= config.max_attempts {
         return Ok(given_up(failed, config));
@@ -237,13 +316,25 @@ pub fn again(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Result<
             reason: format!("try {attempt} is under way"),
         });
     }
+    let due = at.as_second() + PAUSE_S * i64::from(failed.attempt);
+    if let Ok(after_s @ 1..) = u64::try_from(due - facts.now.as_second()) {
+        return Ok(Decision::Later {
+            reason: format!(
+                "try {} failed at {}: {}; the next one waits {after_s} s",
+                failed.attempt, failed.stage, failed.reason
+            ),
+            after_s,
+        });
+    }
+    // What is to blame was listed by the first try, if anything is.
     let trigger = Trigger {
         release: Some(failed.from.clone()),
         at: target.caused_at,
         deployed_for: None,
         words: target.cause.clone(),
         is_alarm: false,
-        is_evidence: true,
+        is_request: false,
+        is_evidence: false,
     };
     roll_back(
         &trigger,
@@ -260,11 +351,21 @@ pub(crate) fn unguarded(trigger: &Trigger, target: &Target, config: &Config) -> 
     let judged = target
         .judged_at
         .filter(|_| target.progress == Progress::Verified)?;
-    let seconds = trigger.at.as_second() - judged.as_second();
+    past_guard(trigger, &target.release, judged, config)
+}
+
+/// The same for a release that was verified then.
+fn past_guard(
+    trigger: &Trigger,
+    release: &str,
+    verified: Timestamp,
+    config: &Config,
+) -> Option<String> {
+    let seconds = trigger.at.as_second() - verified.as_second();
     (trigger.is_alarm && seconds > config.guard_s).then(|| {
         format!(
-            "{} was verified {seconds} s before, and alarms lead to a rollback for {} s: what changed isn't the release; ask for a rollback if you know better",
-            target.release, config.guard_s
+            "{release} was verified {seconds} s before, and alarms lead to a rollback for {} s: what changed isn't the release; ask for a rollback if you know better",
+            config.guard_s
         )
     })
 }
@@ -292,7 +393,7 @@ fn roll_back(
     };
     let Some((release, manifest)) = refuge(facts)? else {
         return Ok(give_up(
-            "no release is known good but the one that went wrong, or what is is quarantined"
+            "no release is known good but the one that went wrong, or what is is quarantined or has no manifest"
                 .to_owned(),
             "deploy a model and an image that are known to work: approve another package, or push another image",
         ));
@@ -311,50 +412,26 @@ fn roll_back(
         Some(strangers) if !strangers.is_empty() => {
             return Ok(give_up(
                 format!(
-                    "the Deployment's image belongs to the field manager {}",
+                    "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {}",
                     strangers.join(", ")
                 ),
-                "roll back with that tool, or take the image out of what it applies and ask for the rollback again",
+                "roll back with that tool, or take them out of what it applies and ask for the rollback again",
             ));
         }
         Some(_) => {}
     }
     let differences = differences(bad, manifest)?;
-    let speaks_of_it =
-        trigger.is_evidence && trigger.release.as_deref().is_none_or(|of| of == from);
-    let part = if speaks_of_it {
-        guilty(&differences)
-    } else {
-        Part::Release
-    };
     let patch = converge::deployment(release, manifest, "")?;
     let carried = facts.deployment.as_ref();
     let carried = carried.filter(|deployment| converge::carries(deployment, &patch));
-    // A further try blames what the first one did.
-    let blamed = facts.quarantine.entries.iter();
-    let blamed = blamed
-        .filter(|entry| entry.release == from && entry.since == trigger.at)
-        .find(|entry| entry.lifted.is_none());
-    let guilty = match blamed {
-        Some(entry) => entry.clone(),
-        None => Entry {
-            part,
-            identity: part.of(bad)?,
-            release: from.to_owned(),
-            reason: if speaks_of_it {
-                blame(&trigger.words, part, &differences)
-            } else {
-                format!(
-                    "{}; none of the release's parts is blamed for it",
-                    trigger.words
-                )
-            },
-            since: trigger.at,
-            lifted: None,
-        },
+    let abandoned = if target.release == *release {
+        target.abandoned.clone()
+    } else {
+        (target.release != from).then(|| target.release.clone())
     };
     Ok(Decision::RollBack(Box::new(Rollback {
-        guilty,
+        guilty: guilty_entry(trigger, facts, bad, from, &differences)?,
+        abandoned,
         from: from.to_owned(),
         release: release.clone(),
         manifest: manifest.clone(),
@@ -365,6 +442,46 @@ fn roll_back(
         untouched: carried.map(|deployment| deployment.generation),
         resumes: matches!(&target.progress, Progress::Restoring { from: bad, attempt: now } if bad == from && *now == attempt),
     })))
+}
+
+/// What is quarantined for it; `None` where nothing speaks against the release itself.
+fn guilty_entry(
+    trigger: &Trigger,
+    facts: &Facts,
+    bad: &Manifest,
+    from: &str,
+    differences: &[Difference],
+) -> Result<Option<Entry>> {
+    // What was blamed for this release is: a further try, or a request after a way back that failed.
+    let entries = facts.quarantine.entries.iter();
+    let mut blamed = entries.filter(|entry| entry.release == from && entry.lifted.is_none());
+    if let Some(entry) = blamed.next() {
+        return Ok(Some(entry.clone()));
+    }
+    if !trigger.is_evidence {
+        return Ok(None);
+    }
+    let speaks_of_it = trigger.release.as_deref().is_none_or(|of| of == from);
+    let part = if speaks_of_it {
+        guilty(differences)
+    } else {
+        Part::Release
+    };
+    Ok(Some(Entry {
+        part,
+        identity: part.of(bad)?,
+        release: from.to_owned(),
+        reason: if speaks_of_it {
+            blame(&trigger.words, part, differences)
+        } else {
+            format!(
+                "{}; none of the release's parts is blamed for it",
+                trigger.words
+            )
+        },
+        since: trigger.at,
+        lifted: None,
+    }))
 }
 
 /// The first release on the way back that nothing forbids; what the way leads to already, if it does.

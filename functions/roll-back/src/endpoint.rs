@@ -130,7 +130,7 @@ fn state(
             ),
         });
     }
-    if trigger.at < target.since {
+    if trigger.is_older_than(target) {
         return Err(Decision::NotLive {
             reason: format!(
                 "it changed at {}, before {} became the target at {}",

@@ -14,8 +14,17 @@ use crate::{
 pub const FIELD_MANAGER: &str = "retail-forecast";
 
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+const RELEASE: &str = "retail-forecast/release";
+const MODEL_PACKAGE: &str = "retail-forecast/model-package";
 
-/// Field managers that own the image beside us and `first_manager`, whose first manifests we take over.
+/// Variables of the API's container that name a release.
+pub const VARIABLES: [&str; 3] = ["DEPLOYMENT_ID", "MODEL_DIGEST", "MODEL_URI"];
+
+/// Annotations of the Deployment and of its pods that name a release.
+pub const ANNOTATIONS: [&str; 3] = [CHANGE_CAUSE, RELEASE, MODEL_PACKAGE];
+
+/// Field managers that own what names a release, beside us and `first_manager`, whose first manifests we
+/// take over.
 pub fn strangers<'a>(deployment: &'a Deployment, first_manager: &str) -> Vec<&'a str> {
     let managers = deployment.image_managers.iter().map(String::as_str);
     managers
@@ -37,11 +46,8 @@ pub fn deployment(release: &str, manifest: &Manifest, reason: &str) -> Result<De
         environment,
         annotations: BTreeMap::from([
             (CHANGE_CAUSE.to_owned(), format!("{release}: {reason}")),
-            ("retail-forecast/release".to_owned(), release.to_owned()),
-            (
-                "retail-forecast/model-package".to_owned(),
-                manifest.model.package_arn.clone(),
-            ),
+            (RELEASE.to_owned(), release.to_owned()),
+            (MODEL_PACKAGE.to_owned(), manifest.model.package_arn.clone()),
         ]),
     })
 }

@@ -170,6 +170,9 @@ pub struct Target {
     /// The release that it was brought back in the place of, whatever became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_from: Option<String>,
+    /// The release that was on its way when the one before it, which was live, had to be gone away from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<String>,
     /// When it was verified or failed.
     pub judged_at: Option<Timestamp>,
 }
@@ -277,6 +280,7 @@ impl Pointer {
             cause: cause.to_owned(),
             build: None,
             gone_from: None,
+            abandoned: None,
             judged_at: None,
         };
         Self {
@@ -388,6 +392,7 @@ impl Pointer {
                 cause: at.cause,
                 build: None,
                 gone_from: Some(bad.to_owned()),
+                abandoned: self.abandoned_for(good, bad),
                 judged_at: None,
             }),
             known_good: Some(KnownGood {
@@ -397,6 +402,15 @@ impl Pointer {
             }),
             ..self.clone()
         }
+    }
+
+    /// What is on its way while `bad` is gone away from; what was so already when the way back is tried again.
+    fn abandoned_for(&self, good: &str, bad: &str) -> Option<String> {
+        let target = self.target.as_ref()?;
+        if target.release == good {
+            return target.abandoned.clone();
+        }
+        (target.release != bad).then(|| target.release.clone())
     }
 
     /// The pointer after the target was verified; `None` when `release` isn't the target or was judged.

@@ -33,7 +33,7 @@ pub struct Deployment {
     pub environment: BTreeMap<String, String>,
     /// Annotations of the pod template.
     pub annotations: BTreeMap<String, String>,
-    /// Field managers that own the API container's image.
+    /// Field managers that own what names a release: the container's image, its variables, annotations.
     pub image_managers: Vec<String>,
 }
 

@@ -23,6 +23,7 @@ fn facts() -> Facts {
     Facts {
         pointer,
         manifest: b,
+        quarantine: Quarantine::default(),
         deployment: Some(Deployment::default()),
     }
 }
@@ -37,7 +38,7 @@ fn passed() -> CanaryPassed {
 }
 
 fn said(facts: &Facts) -> String {
-    match decide(&passed(), facts, &config()) {
+    match decide(&passed(), facts, &config()).unwrap() {
         Decision::Deploy(rollout) => format!("deploy {}", rollout.resumes),
         Decision::Unpromotable { failed } => format!("unpromotable: {}", failed.reason),
         Decision::AlreadyLive { .. } => "already live".to_owned(),
@@ -82,7 +83,7 @@ fn what_passed_and_cannot_be_rolled_out_has_failed() {
         frozen: Some("peak season".into()),
         ..config()
     };
-    let decision = decide(&passed(), &facts(), &frozen);
+    let decision = decide(&passed(), &facts(), &frozen).unwrap();
     assert!(
         matches!(decision, Decision::Unpromotable { .. }),
         "{decision:?}"
@@ -96,4 +97,25 @@ fn what_passed_and_cannot_be_rolled_out_has_failed() {
         .unwrap();
     let failed = Facts { pointer, ..facts() };
     assert_eq!(said(&failed), "unpromotable: helm");
+}
+
+#[test]
+fn what_was_quarantined_meanwhile_is_not_rolled_out() {
+    let entry = domain::quarantine::Entry {
+        part: domain::quarantine::Part::Model,
+        identity: release(2, 1).model.package_arn,
+        release: "release-z".into(),
+        reason: "found guilty".into(),
+        since: at(150),
+        lifted: None,
+    };
+    let facts = Facts {
+        quarantine: Quarantine::default().with(entry).unwrap(),
+        ..facts()
+    };
+    let Decision::Unpromotable { failed } = decide(&passed(), &facts, &config()).unwrap() else {
+        panic!("expected Unpromotable");
+    };
+    assert_eq!(failed.stage, "quarantine");
+    assert!(failed.reason.contains("found guilty"), "{}", failed.reason);
 }

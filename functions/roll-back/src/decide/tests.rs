@@ -61,6 +61,7 @@ pub(crate) fn facts() -> Facts {
     Facts {
         now: at(205),
         pointer,
+        from: Some(id(&b)),
         bad: Some(b),
         refuges: vec![(id(&a), a)],
         quarantine: Quarantine::default(),
@@ -76,8 +77,19 @@ fn alarm(release: Option<&Manifest>, second: i64) -> Trigger {
         deployed_for: None,
         words: "alarm RetailForecast-API-Error-Rate-retail-forecast-dev".into(),
         is_alarm: true,
+        is_request: false,
         is_evidence: true,
     }
+}
+
+/// What the rule makes of a word, once it is known whom it accuses.
+fn ruled(trigger: &Trigger, facts: &Facts) -> Decision {
+    let from = suspect(trigger, &facts.pointer).map(str::to_owned);
+    let facts = Facts {
+        from,
+        ..facts.clone()
+    };
+    decide(trigger, &facts, &config()).unwrap()
 }
 
 /// The pointer after a rollback from B began, for this cause and try.
@@ -286,7 +298,7 @@ fn what_speaks_against_a_release() {
         ),
     ];
     for (name, trigger, facts, expected, word) in cases {
-        let (decision, reason) = said(&decide(&trigger, &facts, &config()).unwrap());
+        let (decision, reason) = said(&ruled(&trigger, &facts));
         assert_eq!(decision, expected, "{name}: {reason}");
         assert!(reason.contains(word), "{name}: {reason}");
     }
@@ -294,32 +306,27 @@ fn what_speaks_against_a_release() {
 
 #[test]
 fn the_way_back_is_whole_and_says_what_is_to_blame() {
-    let Decision::RollBack(back) = decide(&alarm(None, 200), &facts(), &config()).unwrap() else {
+    let Decision::RollBack(back) = ruled(&alarm(None, 200), &facts()) else {
         panic!("expected a rollback");
     };
     assert_eq!(back.release, id(&release(1, 1)));
     assert_eq!(back.manifest, release(1, 1));
     assert_eq!((back.attempt, back.resumes), (1, false));
-    assert_eq!(back.guilty.part, Part::Image);
-    assert_eq!(
-        back.guilty.identity,
-        Part::Image.of(&release(1, 2)).unwrap()
-    );
+    let guilty = back.guilty.unwrap();
+    assert_eq!(guilty.part, Part::Image);
+    assert_eq!(guilty.identity, Part::Image.of(&release(1, 2)).unwrap());
     assert_eq!(back.differences.len(), 1);
 
     let both = Facts {
         bad: Some(release(2, 2)),
         ..facts()
     };
-    let Decision::RollBack(back) = decide(&alarm(None, 200), &both, &config()).unwrap() else {
+    let Decision::RollBack(back) = ruled(&alarm(None, 200), &both) else {
         panic!("expected a rollback");
     };
-    assert_eq!(back.guilty.part, Part::Release);
-    assert!(
-        back.guilty.reason.contains("can't be told"),
-        "{}",
-        back.guilty.reason
-    );
+    let guilty = back.guilty.unwrap();
+    assert_eq!(guilty.part, Part::Release);
+    assert!(guilty.reason.contains("can't be told"), "{}", guilty.reason);
 }
 
 #[test]
@@ -332,10 +339,13 @@ fn good_a_bad_b_bad_c_goes_back_to_a() {
         bad: Some(c.clone()),
         ..facts()
     };
-    let Decision::RollBack(back) = decide(&alarm(Some(&c), 310), &facts, &config()).unwrap() else {
+    let Decision::RollBack(back) = ruled(&alarm(Some(&c), 310), &facts) else {
         panic!("expected a rollback");
     };
-    assert_eq!((back.release, back.guilty.part), (id(&a), Part::Model));
+    assert_eq!(
+        (back.release, back.guilty.unwrap().part),
+        (id(&a), Part::Model)
+    );
 }
 
 #[test]
@@ -361,7 +371,7 @@ fn a_way_back_that_fails_is_tried_again_to_a_limit() {
         ("back meanwhile", 1, restored(200), "not-live"),
     ];
     for (name, attempt, facts, expected) in cases {
-        let decision = again(&failed(attempt), &facts, &config()).unwrap();
+        let decision = again(&failed(attempt), at(100), &facts, &config()).unwrap();
         let (said, reason) = said(&decision);
         assert_eq!(said, expected, "{name}: {reason}");
         if let Decision::RollBack(back) = decision {
@@ -375,7 +385,7 @@ fn a_way_back_that_fails_is_tried_again_to_a_limit() {
         .failed(&id(&release(1, 1)), "rollback: gave up", at(900))
         .unwrap();
     let facts = Facts { pointer, ..facts };
-    let decision = again(&failed(3), &facts, &config()).unwrap();
+    let decision = again(&failed(3), at(100), &facts, &config()).unwrap();
     assert_eq!(
         said(&decision).0,
         "give-up",
@@ -404,26 +414,39 @@ fn a_canary_is_taken_away_by_its_alarm_by_the_live_ones_and_by_a_verdict() {
         ..alarm(Some(&b), 200)
     };
     let cases = [
-        ("its own alarm", alarm(Some(&b), 200), Part::Image),
+        ("its own alarm", alarm(Some(&b), 200), Some(Part::Image)),
         (
             "the live release's alarm",
             alarm(Some(&a), 200),
-            Part::Release,
+            Some(Part::Release),
         ),
-        ("no data", no_data, Part::Release),
+        ("no data", no_data, None),
     ];
     for (name, trigger, part) in cases {
         let facts = trying_out();
-        assert_eq!(
-            suspect(&trigger, &facts.pointer),
-            Some(id(&b).as_str()),
-            "{name}"
-        );
+        let of_the_live = trigger.release == Some(id(&a));
+        if of_the_live {
+            // Whether A could be gone away from is looked at first.
+            assert_eq!(
+                suspect(&trigger, &facts.pointer),
+                Some(id(&a).as_str()),
+                "{name}"
+            );
+            let alone = Facts {
+                refuges: vec![],
+                ..facts.clone()
+            };
+            assert_eq!(
+                canary_instead(&trigger, &alone, &facts.pointer).unwrap(),
+                Some(id(&b).as_str())
+            );
+        }
         let Decision::RollBack(back) = decide(&trigger, &facts, &config()).unwrap() else {
             panic!("{name}: expected a rollback");
         };
         assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)), "{name}");
-        assert_eq!(back.guilty.part, part, "{name}: {}", back.guilty.reason);
+        let blamed = back.guilty.as_ref().map(|guilty| guilty.part);
+        assert_eq!(blamed, part, "{name}: {:?}", back.guilty);
     }
     let old = alarm(Some(&a), 99);
     let decision = decide(&old, &trying_out(), &config()).unwrap();
@@ -446,7 +469,7 @@ fn a_deployment_that_carries_the_good_release_goes_on() {
             deployment: Some(deployment.clone()),
             ..trying_out()
         };
-        match decide(&alarm(Some(&b), 200), &facts, &config()).unwrap() {
+        match ruled(&alarm(Some(&b), 200), &facts) {
             Decision::RollBack(back) => back.untouched,
             other => panic!("{other:?}"),
         }
@@ -460,18 +483,13 @@ fn a_deployment_that_carries_the_good_release_goes_on() {
 }
 
 #[test]
-fn a_further_try_blames_what_the_first_one_did() {
+fn a_further_try_blames_what_the_first_one_did_and_nothing_that_was_lifted_since() {
     let b = release(1, 2);
-    let no_data = Trigger {
-        is_alarm: false,
-        is_evidence: false,
-        ..alarm(Some(&b), 200)
-    };
-    let Decision::RollBack(first) = decide(&no_data, &trying_out(), &config()).unwrap() else {
+    let alarm = alarm(Some(&b), 200);
+    let Decision::RollBack(first) = ruled(&alarm, &facts()) else {
         panic!("expected a rollback");
     };
-    let mut second = restoring(200, 1);
-    second.quarantine = second.quarantine.with(first.guilty.clone()).unwrap();
+    let entry = first.guilty.clone().unwrap();
     let failed = RollbackFailed {
         release: id(&release(1, 1)),
         from: id(&b),
@@ -480,8 +498,144 @@ fn a_further_try_blames_what_the_first_one_did() {
         reason: "0 of 2 pods".into(),
         caused_at: at(200),
     };
-    let Decision::RollBack(again) = again(&failed, &second, &config()).unwrap() else {
-        panic!("expected a rollback");
+    let second = |quarantine: Quarantine| {
+        let facts = Facts {
+            quarantine,
+            ..restoring(200, 1)
+        };
+        match again(&failed, at(100), &facts, &config()).unwrap() {
+            Decision::RollBack(again) => again.guilty,
+            other => panic!("{other:?}"),
+        }
     };
-    assert_eq!(again.guilty, first.guilty);
+    let list = Quarantine::default().with(entry.clone()).unwrap();
+    assert_eq!(second(list.clone()), first.guilty);
+    let lifted = domain::quarantine::Lifted {
+        by: "ann".into(),
+        reason: "not its fault".into(),
+        at: at(300),
+    };
+    assert_eq!(second(list.lift(&entry.identity, &lifted).unwrap()), None);
+    assert_eq!(second(Quarantine::default()), None);
+}
+
+#[test]
+fn a_further_try_waits_the_longer_the_more_have_failed_and_is_of_the_same_way_back() {
+    let failed = |attempt, caused_at| RollbackFailed {
+        release: id(&release(1, 1)),
+        from: id(&release(1, 2)),
+        attempt,
+        stage: "write".into(),
+        reason: "403".into(),
+        caused_at: at(caused_at),
+    };
+    // Now is 205.
+    for (attempt, said_at, after) in [(1, 200, Some(10)), (2, 200, Some(25)), (1, 190, None)] {
+        let facts = restoring(200, attempt);
+        let decision = again(&failed(attempt, 200), at(said_at), &facts, &config()).unwrap();
+        let waits = match decision {
+            Decision::Later { after_s, .. } => Some(after_s),
+            _ => None,
+        };
+        assert_eq!(waits, after, "try {attempt}, which failed at {said_at}");
+    }
+    let decision = again(&failed(1, 150), at(100), &restoring(200, 1), &config()).unwrap();
+    assert_eq!(said(&decision).0, "not-live", "of a way back before");
+}
+
+/// The way back to A was given up.
+fn given_up_on() -> Facts {
+    let facts = restoring(200, 3);
+    let pointer = facts
+        .pointer
+        .failed(&id(&release(1, 1)), "rollback: gave up", at(900));
+    Facts {
+        pointer: pointer.unwrap(),
+        ..facts
+    }
+}
+
+fn asked(release: Option<&Manifest>, second: i64) -> Trigger {
+    Trigger {
+        words: "ann asked (request 7): try once more".into(),
+        is_alarm: false,
+        is_request: true,
+        ..alarm(release, second)
+    }
+}
+
+#[test]
+fn after_a_give_up_a_person_s_request_goes_the_same_way_once_more() {
+    let (a, b) = (release(1, 1), release(1, 2));
+    for named in [None, Some(&b)] {
+        let trigger = asked(named, 950);
+        let Decision::RollBack(back) = ruled(&trigger, &given_up_on()) else {
+            panic!("{named:?}: expected a rollback");
+        };
+        assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)));
+        assert_eq!((back.attempt, back.resumes), (1, false));
+        assert_eq!(back.abandoned, None);
+    }
+    for trigger in [alarm(Some(&b), 950), alarm(None, 200)] {
+        let (said, reason) = said(&ruled(&trigger, &given_up_on()));
+        assert!(said != "roll-back", "{said}: {reason}");
+    }
+}
+
+#[test]
+fn a_request_that_is_sent_twice_counts_once() {
+    let (a, b) = (release(1, 1), release(1, 2));
+    let restore = Restore {
+        now: at(203),
+        caused_at: at(200),
+        cause: asked(None, 200).words,
+    };
+    let pointer = facts().pointer.restore(&id(&a), &id(&b), 1, restore);
+    let back = pointer.verified(&id(&a), at(230)).unwrap();
+    let back = Facts {
+        pointer: back,
+        ..facts()
+    };
+    for named in [None, Some(&b)] {
+        assert_eq!(said(&ruled(&asked(named, 201), &back)).0, "already-there");
+    }
+    let another = Trigger {
+        words: "ann asked (request 8): try once more".into(),
+        ..asked(None, 240)
+    };
+    assert_ne!(said(&ruled(&another, &back)).0, "already-there");
+}
+
+#[test]
+fn an_alarm_of_what_is_live_counts_while_another_release_is_on_its_way() {
+    let (a, b, c) = (release(1, 1), release(1, 2), release(2, 2));
+    let rolling = facts().pointer.aim(&id(&c), at(150), at(149), "test");
+    let canary = rolling.clone().try_out(1, 3);
+    for pointer in [rolling, canary] {
+        let facts = Facts { pointer, ..facts() };
+        let Decision::RollBack(back) = ruled(&alarm(Some(&b), 200), &facts) else {
+            panic!("expected a rollback");
+        };
+        assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)));
+        assert_eq!(back.abandoned, Some(id(&c)));
+        assert_eq!(back.guilty.unwrap().part, Part::Image);
+
+        let (late, reason) = said(&ruled(&alarm(Some(&b), 3711), &facts));
+        assert_eq!(late, "nothing-wrong", "{reason}");
+        let (early, reason) = said(&ruled(&alarm(Some(&b), 100), &facts));
+        assert_eq!(early, "not-live", "{reason}");
+    }
+}
+
+#[test]
+fn a_failure_is_of_its_own_deployment_whatever_the_time() {
+    let b = release(1, 2);
+    let failed = |deployed_for| Trigger {
+        is_alarm: false,
+        deployed_for: Some(at(deployed_for)),
+        // The event's time is cut to seconds: before the target's own time.
+        ..alarm(Some(&b), 99)
+    };
+    assert_eq!(said(&ruled(&failed(99), &facts())).0, "roll-back");
+    assert_eq!(said(&ruled(&failed(98), &facts())).0, "not-live");
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::decide::{
-    decide,
+    decide, suspect,
     tests::{at, config, facts, id, release, restored, restoring, said},
 };
 
@@ -60,14 +60,20 @@ fn changed(at: Timestamp) -> Trigger {
         deployed_for: None,
         words: "the endpoint retail-forecast-dev is InService".to_owned(),
         is_alarm: true,
+        is_request: false,
         is_evidence: true,
     }
 }
 
 /// What the two rules make of a word.
 fn decided(word: &Word, trigger: Trigger, facts: &Facts) -> (String, String) {
-    let decision = match weigh(word, trigger, facts, &config()).unwrap() {
-        Ok(trigger) => decide(&trigger, facts, &config()).unwrap(),
+    let from = suspect(&trigger, &facts.pointer).map(str::to_owned);
+    let facts = Facts {
+        from,
+        ..facts.clone()
+    };
+    let decision = match weigh(word, trigger, &facts, &config()).unwrap() {
+        Ok(trigger) => decide(&trigger, &facts, &config()).unwrap(),
         Err(decision) => decision,
     };
     said(&decision)

@@ -64,6 +64,7 @@ fn target(progress: Progress) -> Target {
         cause: "test".into(),
         build: None,
         gone_from: None,
+        abandoned: None,
         judged_at: None,
     }
 }
@@ -87,6 +88,7 @@ fn restored(attempt: u32) -> Started {
         caused_at: at(999),
         differences: vec![],
         quarantined: Some("image".into()),
+        abandoned: None,
     })
 }
 

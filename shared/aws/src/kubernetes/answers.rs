@@ -19,7 +19,8 @@ pub(super) fn failure(doing: &str, error: kube::Error) -> Error {
 fn refusal(doing: &str, status: &Status) -> Error {
     let message = &status.message;
     match status.code {
-        401 => Error::permanent(format!(
+        // A token that ran out, too: the next try brings another.
+        401 => Error::transient(format!(
             "{doing}: the cluster doesn't know the caller; its role needs an EKS access entry ({message})"
         )),
         403 => Error::permanent(format!("{doing}: access denied ({message})")),
@@ -57,7 +58,7 @@ mod tests {
     #[test]
     fn what_a_repeat_would_do() {
         for (code, expected) in [
-            (401, Class::Permanent),
+            (401, Class::Transient),
             (403, Class::Permanent),
             (404, Class::Permanent),
             (422, Class::Permanent),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{ports::DeploymentPatch, rollout::Deployment};
+use domain::{converge, ports::DeploymentPatch, rollout::Deployment};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment as KubeDeployment, DeploymentSpec, DeploymentStatus},
@@ -41,7 +41,7 @@ pub(super) fn read(found: KubeDeployment, container: &str) -> Deployment {
             .as_ref()
             .and_then(|metadata| metadata.annotations.clone())
             .unwrap_or_default(),
-        image_managers: image_managers(&managers, container),
+        image_managers: self::managers(&managers, container),
     }
 }
 
@@ -76,32 +76,41 @@ fn deadline_exceeded(status: &DeploymentStatus) -> bool {
     })
 }
 
-/// Managers that own the image of a container, in the order of the API.
-fn image_managers(managers: &[ManagedFieldsEntry], container: &str) -> Vec<String> {
-    let key = format!("k:{}", json!({ "name": container }));
-    let path = [
-        "f:spec",
-        "f:template",
-        "f:spec",
-        "f:containers",
-        key.as_str(),
-        "f:image",
-    ];
-    let owns = |fields: &Value| {
+/// Managers that own what names a release: a container's image, its variables of ours, or our annotations;
+/// in the order of the API.
+fn managers(managers: &[ManagedFieldsEntry], container: &str) -> Vec<String> {
+    let owners = managers.iter().filter(|entry| {
+        let fields = entry.fields_v1.as_ref();
+        fields.is_some_and(|fields| owns(&fields.0, container))
+    });
+    let mut names: Vec<String> = owners.filter_map(|entry| entry.manager.clone()).collect();
+    names.dedup();
+    names
+}
+
+fn owns(fields: &Value, container: &str) -> bool {
+    let under = |path: &[&str]| {
         path.iter()
             .try_fold(fields, |fields, step| fields.get(step))
-            .is_some()
     };
-    managers
-        .iter()
-        .filter(|entry| {
-            entry
-                .fields_v1
-                .as_ref()
-                .is_some_and(|fields| owns(&fields.0))
-        })
-        .filter_map(|entry| entry.manager.clone())
-        .collect()
+    let named = |name: &str| format!("k:{}", json!({ "name": name }));
+    let key = named(container);
+    let pod = ["f:spec", "f:template", "f:spec", "f:containers", &key];
+    let of_pod = under(&pod);
+    let image = of_pod.and_then(|pod| pod.get("f:image"));
+    let variables = of_pod.and_then(|pod| pod.get("f:env"));
+    let annotations = [
+        under(&["f:metadata", "f:annotations"]),
+        under(&["f:spec", "f:template", "f:metadata", "f:annotations"]),
+    ];
+    let has = |map: Option<&Value>, key: String| map.is_some_and(|map| map.get(key).is_some());
+    image.is_some()
+        || converge::VARIABLES
+            .iter()
+            .any(|name| has(variables, named(name)))
+        || converge::ANNOTATIONS
+            .iter()
+            .any(|name| annotations.iter().any(|map| has(*map, format!("f:{name}"))))
 }
 
 /// The fields that we own, for server-side apply; what was ours and isn't here is removed. Without
@@ -149,9 +158,50 @@ mod tests {
 
     #[test]
     fn another_container_s_image_is_none_of_ours() {
-        let read = read(fixture(), "sidecar");
+        let mut found = fixture();
+        for entry in found.metadata.managed_fields.iter_mut().flatten() {
+            // Annotations are the whole Deployment's, whatever the container.
+            if let Some(fields) = entry.fields_v1.as_mut() {
+                fields.0["f:metadata"] = Value::Null;
+                fields.0["f:spec"]["f:template"]["f:metadata"] = Value::Null;
+            }
+        }
+        let read = read(found, "sidecar");
         assert_eq!(read.image, None);
         assert!(read.image_managers.is_empty());
+    }
+
+    #[test]
+    fn who_owns_a_variable_or_an_annotation_of_a_release_is_named_too() {
+        let of = |fields: Value| {
+            let entry = json!({"manager": "helm", "fieldsV1": fields});
+            managers(&[serde_json::from_value(entry).unwrap()], "api")
+        };
+        let container = |fields: Value| {
+            let key = r#"k:{"name":"api"}"#;
+            json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {key: fields}}}}})
+        };
+        let variable = |name: &str| {
+            let key = format!("k:{}", json!({ "name": name }));
+            container(json!({"f:env": {".": {}, key: {".": {}, "f:name": {}, "f:value": {}}}}))
+        };
+        for name in ["MODEL_URI", "MODEL_DIGEST", "DEPLOYMENT_ID"] {
+            assert_eq!(of(variable(name)), ["helm"], "{name}");
+        }
+        assert!(of(variable("LOG_LEVEL")).is_empty());
+        let annotated = |name: &str| json!({"f:annotations": {format!("f:{name}"): {}}});
+        for name in ["kubernetes.io/change-cause", "retail-forecast/release"] {
+            assert_eq!(
+                of(json!({"f:metadata": annotated(name)})),
+                ["helm"],
+                "{name}"
+            );
+            let pod = json!({"f:spec": {"f:template": {"f:metadata": annotated(name)}}});
+            assert_eq!(of(pod), ["helm"], "{name}");
+        }
+        let other = annotated("deployment.kubernetes.io/revision");
+        assert!(of(json!({"f:metadata": other})).is_empty());
+        assert_eq!(of(container(json!({"f:image": {}}))), ["helm"]);
     }
 
     #[test]

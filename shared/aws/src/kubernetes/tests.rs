@@ -110,7 +110,7 @@ async fn a_missing_deployment_is_none_and_a_refused_token_is_thrown_away() {
     let (cluster, _eks, kubernetes) = cluster(&answers, "api");
     assert_eq!(cluster.deployment().await.unwrap(), None);
     let error = cluster.deployment().await.unwrap_err();
-    assert_eq!(error.class(), Class::Permanent);
+    assert_eq!(error.class(), Class::Transient);
     assert!(error.to_string().contains("access entry"), "{error}");
     assert!(cluster.session.lock().unwrap().is_none());
     let error = cluster.deployment().await.unwrap_err();

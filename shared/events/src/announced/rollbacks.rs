@@ -37,6 +37,9 @@ pub struct RollbackStarted {
     /// What is quarantined; `None` where nothing speaks against the release itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<String>,
+    /// Another release that was on its way, and isn't any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<String>,
 }
 
 /// See [`Announced::RollbackSucceeded`](super::Announced::RollbackSucceeded).

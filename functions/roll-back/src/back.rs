@@ -1,0 +1,269 @@
+//! The way back, written; and the end of one that leads nowhere.
+
+use std::time::Duration;
+
+use convergence::{Place, Written, confirm};
+use domain::{
+    Class, Error, Result, Step,
+    alarms::{candidate_names, silence_name},
+    converge,
+    endpoint::alarm_names,
+    layout::Artifacts,
+    ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore, Registry},
+    quarantine::Part,
+    records::{self, Versioned},
+    release::{Manifest, Pointer, Progress, Restore, endpoint_config},
+};
+use events::{
+    Announced,
+    announced::{RollbackFailed, RollbackGivenUp, RollbackStarted, WRITE},
+};
+
+use crate::{
+    Config, NAME, Ports,
+    decide::{Decision, Rollback},
+    quarantine,
+};
+
+/// How long until an endpoint that is being updated is looked at again.
+const UPDATING: Duration = Duration::from_secs(20);
+
+/// What became of the writes.
+struct Wrote {
+    /// The generation of the Deployment that carries the good release.
+    generation: i64,
+    /// Why the endpoint doesn't take the good configuration yet: an update has to end first.
+    endpoint_waits: Option<Error>,
+}
+
+/// Reason, pointer, quarantine, writes, announcement: each is there before the next, and each may be
+/// repeated. What is to blame is listed first, so that nothing deploys it whatever becomes of the rest. What
+/// is refused for good is a try that failed: people are told when the last one did.
+pub(crate) async fn go_back<S, R, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, W, B, C>,
+    rollback: &Rollback,
+    pointer: &Versioned<Pointer>,
+) -> Result<Step<Decision>>
+where
+    S: ObjectStore,
+    R: Registry + Endpoints,
+    K: Cluster + Canaries,
+    W: Alarms,
+    B: Bus,
+    C: Clock,
+{
+    let artifacts = config.artifacts();
+    let Rollback {
+        from,
+        release,
+        reason,
+        attempt,
+        ..
+    } = rollback;
+    let decision = Decision::RollBack(Box::new(rollback.clone()));
+    if !rollback.resumes {
+        records::keep_decision(ports.store, &artifacts, NAME, from, rollback).await?;
+        let restore = Restore {
+            now: ports.clock.now(),
+            caused_at: rollback.caused_at,
+            cause: reason.clone(),
+        };
+        let next = pointer.value.restore(release, from, *attempt, restore);
+        let at = artifacts.pointer(&config.environment);
+        records::swap(ports.store, &at, pointer, &next).await?;
+    }
+    if let Some(guilty) = &rollback.guilty {
+        let list = quarantine(config, ports.store).await?;
+        // The word of a person counts more than a repeat of what came before it.
+        let was_let_go = list.value.let_go(guilty);
+        if let (false, Some(longer)) = (was_let_go, list.value.with(guilty.clone())) {
+            let at = artifacts.quarantine(&config.environment);
+            records::swap(ports.store, &at, &list, &longer).await?;
+        }
+    }
+    let wrote = match write(config, ports, rollback).await {
+        Err(error) if error.class() == Class::Permanent => {
+            let failed = RollbackFailed {
+                release: release.clone(),
+                from: from.clone(),
+                attempt: *attempt,
+                stage: WRITE.to_owned(),
+                reason: error.chain(),
+                caused_at: rollback.caused_at,
+            };
+            let failed = Announced::RollbackFailed(failed).announcement()?;
+            ports.bus.announce(&failed).await?;
+            return Ok(Step::Done(decision));
+        }
+        wrote => wrote?,
+    };
+    // While the endpoint is waited for, the message comes back, and what it begins was announced.
+    let waits_still =
+        wrote.endpoint_waits.is_some() && rollback.resumes && rollback.untouched.is_some();
+    if !waits_still {
+        let started = RollbackStarted {
+            release: release.clone(),
+            from: from.clone(),
+            generation: wrote.generation,
+            attempt: *attempt,
+            cause: reason.clone(),
+            caused_at: rollback.caused_at,
+            differences: rollback.differences.clone(),
+            quarantined: rollback.guilty.as_ref().map(|part| part.identity.clone()),
+            abandoned: rollback.abandoned.clone(),
+        };
+        let started = Announced::RollbackStarted(started).announcement()?;
+        ports.bus.announce(&started).await?;
+    }
+    Ok(match wrote.endpoint_waits {
+        Some(_) => Step::Wait {
+            after: UPDATING,
+            decision,
+        },
+        None => Step::Done(decision),
+    })
+}
+
+/// Canary, Deployment, endpoint, registry, alarms. The canary goes before the Deployment: that is where it
+/// hurts. The Deployment comes before the endpoint, whose own update may have to end first.
+async fn write<S, R, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, W, B, C>,
+    rollback: &Rollback,
+) -> Result<Wrote>
+where
+    S: ObjectStore,
+    R: Registry + Endpoints,
+    K: Cluster + Canaries,
+    W: Alarms,
+{
+    let artifacts = config.artifacts();
+    let Rollback {
+        from,
+        release,
+        manifest,
+        reason,
+        ..
+    } = rollback;
+    ports.cluster.retire_canary().await?;
+    let cause = format!("rolled back from {from}: {reason}");
+    let patch = converge::deployment(release, manifest, &cause)?;
+    let generation = match rollback.untouched {
+        Some(generation) => generation,
+        None => ports.cluster.apply(&patch, false).await?,
+    };
+    let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
+    let endpoint_waits = match ports.sagemaker.ensure_endpoint(&endpoint).await {
+        Ok(_) => None,
+        Err(error) if error.class() == Class::Transient => Some(error),
+        Err(error) => return Err(error),
+    };
+    reject(config, ports.sagemaker, rollback).await?;
+    let mut over = vec![];
+    for gone in std::iter::once(from).chain(&rollback.abandoned) {
+        over.extend(candidate_names(&config.namespace, gone));
+        over.push(silence_name(&config.namespace, gone));
+        let manifest: Option<Manifest> =
+            records::read(ports.store, &artifacts.release(gone)).await?;
+        if let Some(manifest) = manifest {
+            let served = endpoint_config(&manifest)?;
+            if served != endpoint.config {
+                over.extend(alarm_names(&served));
+            }
+        }
+    }
+    ports.alarms.remove_alarms(&over).await?;
+    let place = Place {
+        artifacts: &artifacts,
+        environment: &config.environment,
+        endpoint: &config.endpoint,
+        role_arn: &config.role_arn,
+    };
+    let targets = (ports.store, ports.sagemaker, ports.cluster);
+    // Where the endpoint takes nothing yet, only the Deployment was written.
+    confirm(&place, targets, release, Written::AllPods).await??;
+    Ok(Wrote {
+        generation,
+        endpoint_waits,
+    })
+}
+
+/// The registry says so, too. A package that was deleted can't be approved again: that is as good.
+async fn reject(config: &Config, registry: &impl Registry, rollback: &Rollback) -> Result<()> {
+    let Some(guilty) = &rollback.guilty else {
+        return Ok(());
+    };
+    if guilty.part != Part::Model || registry.package(&guilty.identity).await?.is_none() {
+        return Ok(());
+    }
+    let why = format!("quarantined in {}: {}", config.environment, guilty.reason);
+    registry.reject(&guilty.identity, &why).await?;
+    Ok(())
+}
+
+/// Keeps the reason, closes a way back that was open, and calls people.
+pub(crate) async fn give_up<S, R, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, W, B, C>,
+    decision: &Decision,
+    pointer: &Versioned<Pointer>,
+) -> Result<()>
+where
+    S: ObjectStore,
+    B: Bus,
+    C: Clock,
+{
+    let Decision::GiveUp {
+        from,
+        cause,
+        reason,
+        advice,
+        caused_at,
+    } = decision
+    else {
+        return Ok(());
+    };
+    let artifacts = config.artifacts();
+    records::keep_decision(ports.store, &artifacts, NAME, from, decision).await?;
+    close(config, ports, reason, &artifacts, pointer).await?;
+    let given_up = RollbackGivenUp {
+        from: from.clone(),
+        cause: cause.clone(),
+        reason: reason.clone(),
+        advice: advice.clone(),
+        caused_at: Some(*caused_at),
+    };
+    let given_up = Announced::RollbackGivenUp(given_up).announcement()?;
+    ports.bus.announce(&given_up).await
+}
+
+async fn close<S, R, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, W, B, C>,
+    reason: &str,
+    artifacts: &Artifacts,
+    pointer: &Versioned<Pointer>,
+) -> Result<()>
+where
+    S: ObjectStore,
+    C: Clock,
+{
+    let Some(target) = &pointer.value.target else {
+        return Ok(());
+    };
+    if !matches!(target.progress, Progress::Restoring { .. }) {
+        return Ok(());
+    }
+    let reason = format!("rollback: {reason}");
+    let next = pointer
+        .value
+        .failed(&target.release, &reason, ports.clock.now());
+    match next {
+        Some(next) => {
+            let at = artifacts.pointer(&config.environment);
+            records::swap(ports.store, &at, pointer, &next).await
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,129 @@
+//! What an event says against a release.
+
+use domain::{
+    alarms::{AGAINST_A_RELEASE, PREFIX},
+    endpoint::PREFIX as ENDPOINT_PREFIX,
+    names,
+};
+use events::{Announced, Event, incoming::Alarm};
+
+use crate::{Config, decide::Trigger, endpoint::Word};
+
+/// What an event says against a release, and whether it is the endpoint that speaks; otherwise why it says
+/// nothing.
+pub(crate) fn trigger(
+    config: &Config,
+    event: &Event,
+    at: jiff::Timestamp,
+) -> std::result::Result<(Trigger, Option<Word>), String> {
+    match event {
+        Event::Alarm(alarm) => {
+            let watched = alarm.endpoint_config.as_ref();
+            if let Some(reason) = not_ours(config, alarm) {
+                return Err(reason);
+            }
+            if alarm.state != "ALARM" {
+                return Err(format!("{} is {}, and not ALARM", alarm.name, alarm.state));
+            }
+            let trigger = Trigger {
+                release: alarm.release.clone(),
+                at: alarm.since.unwrap_or(at),
+                deployed_for: None,
+                words: format!("alarm {}: {}", alarm.name, alarm.reason),
+                is_alarm: true,
+                is_request: false,
+                is_evidence: true,
+            };
+            let word = watched.map(|config| Word::Alarm {
+                config: config.clone(),
+            });
+            Ok((trigger, word))
+        }
+        Event::Endpoint(changed) if changed.name != config.endpoint => {
+            Err(format!("{} isn't the endpoint {}", changed.name, config.endpoint))
+        }
+        Event::Endpoint(changed) => {
+            let trigger = Trigger {
+                release: None,
+                at,
+                deployed_for: None,
+                words: format!("the endpoint {} is {}", changed.name, changed.status),
+                is_alarm: true,
+                is_request: false,
+                is_evidence: true,
+            };
+            Ok((trigger, Some(Word::Changed)))
+        }
+        Event::Announced(Announced::ReleaseFailed(failed)) => {
+            let trigger = Trigger {
+                release: Some(failed.release.clone()),
+                at,
+                deployed_for: Some(failed.caused_at),
+                words: format!("failed at {}: {}", failed.stage, failed.reason),
+                is_alarm: false,
+                is_request: false,
+                is_evidence: failed.is_evidence(),
+            };
+            Ok((trigger, None))
+        }
+        Event::Announced(Announced::RollbackRequested(request)) => {
+            let trigger = Trigger {
+                release: request.release.clone(),
+                at,
+                deployed_for: None,
+                words: format!(
+                    "{} asked (request {}): {}",
+                    request.by, request.request, request.reason
+                ),
+                is_alarm: false,
+                is_request: true,
+                is_evidence: true,
+            };
+            Ok((trigger, None))
+        }
+        _ => Err(
+            "only alarms, the endpoint's changes, failed releases and requests lead to a rollback, and requests lift a quarantine".to_owned(),
+        ),
+    }
+}
+
+/// Why an alarm isn't one of this environment's API or endpoint; `None` when it is.
+fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
+    if let (Some(rest), Some(watched)) = (
+        alarm.name.strip_prefix(ENDPOINT_PREFIX),
+        &alarm.endpoint_config,
+    ) {
+        // The configuration's name says whose it is.
+        let ours = format!("{}-{}-", names::PROJECT, config.environment);
+        let is_ours = rest.ends_with(watched) && watched.starts_with(&ours);
+        return (!is_ours).then(|| {
+            format!(
+                "{} watches another endpoint than {}",
+                alarm.name, config.endpoint
+            )
+        });
+    }
+    let of_kind = |kind| {
+        alarm
+            .name
+            .strip_prefix(PREFIX)?
+            .strip_prefix(kind)?
+            .strip_prefix('-')
+    };
+    let Some(rest) = AGAINST_A_RELEASE.into_iter().find_map(of_kind) else {
+        return Some(format!(
+            "{} isn't one of the alarms that speak against a release: the API's {}, or the endpoint's",
+            alarm.name,
+            AGAINST_A_RELEASE.join(" and ")
+        ));
+    };
+    let ours = rest
+        .strip_prefix(config.namespace.as_str())
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("-release-"));
+    (!ours).then(|| {
+        format!(
+            "{} watches another namespace than {}",
+            alarm.name, config.namespace
+        )
+    })
+}

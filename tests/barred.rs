@@ -1,0 +1,225 @@
+//! Stories of ways back that are barred, and of what people ask for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
+use domain::release::Progress;
+use serde_json::{Value, json};
+use stories::{
+    Pipeline,
+    checks::{a_then_b, deliver, explain, notice, quarantined, serves, told},
+    scene,
+};
+
+/// A person asks for a rollback.
+fn asked(pipeline: &Pipeline, release: Option<&str>, request: &str) -> Value {
+    let detail = json!({"release": release, "request": request, "by": "ann", "reason": "try once more", "id": request});
+    pipeline
+        .world
+        .envelope("retail-forecast", "RollbackRequested", &[], &detail)
+}
+
+fn owned_by(pipeline: &Pipeline, manager: &str) {
+    let manager = manager.to_owned();
+    pipeline
+        .world
+        .edit_deployment(|deployment| deployment.image_managers = vec![manager]);
+}
+
+#[test]
+fn a_paused_deployment_is_tried_to_the_limit_and_then_people_are_called() {
+    let (mut pipeline, a, b) = a_then_b();
+    pipeline
+        .world
+        .edit_deployment(|deployment| deployment.paused = true);
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    let target = scene::target(&pipeline);
+    assert_eq!(target.release, a);
+    assert!(
+        matches!(target.progress, Progress::Failed { .. }),
+        "{target:?}"
+    );
+    assert_eq!(
+        told(&pipeline, "Rollback started"),
+        3,
+        "{}",
+        explain(&pipeline)
+    );
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
+    let notices = pipeline.world.notices();
+    let call = notices
+        .iter()
+        .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
+        .unwrap();
+    assert!(call.body.contains("paused"), "{}", call.body);
+}
+
+#[test]
+fn an_image_that_helm_owns_is_left_to_helm_and_its_name_is_said() {
+    let (mut pipeline, _, b) = a_then_b();
+    pipeline
+        .world
+        .edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
+    let before = pipeline.world.snapshot().as_json()["deployment"].clone();
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    assert_eq!(pipeline.world.snapshot().as_json()["deployment"], before);
+    let notices = pipeline.world.notices();
+    let call = notices
+        .iter()
+        .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
+        .unwrap();
+    assert!(call.body.contains("helm"), "{}", call.body);
+}
+
+#[test]
+fn a_person_may_ask() {
+    let (mut pipeline, a, b) = a_then_b();
+    let before = pipeline.decided("roll-back").len();
+    for (release, request) in [
+        ("release-000000000000", "1"),
+        (b.as_str(), "2"),
+        (b.as_str(), "3"),
+    ] {
+        let detail = json!({"release": release, "request": request, "by": "ann", "reason": "customers complain", "id": request});
+        let event = pipeline
+            .world
+            .envelope("retail-forecast", "RollbackRequested", &[], &detail);
+        deliver(&mut pipeline, &event);
+    }
+    serves(&pipeline, &a);
+    assert_eq!(
+        pipeline.decided("roll-back")[before..],
+        ["not-live", "roll-back", "not-live"]
+    );
+    assert_eq!(told(&pipeline, "Request refused"), 2);
+    let body = notice(&pipeline, "Request refused");
+    assert!(body.contains("ann asked for: rollback of"), "{body}");
+}
+
+#[test]
+fn after_a_give_up_a_request_brings_the_good_release_back() {
+    for names_it in [false, true] {
+        let (mut pipeline, a, b) = a_then_b();
+        pipeline
+            .world
+            .edit_deployment(|deployment| deployment.paused = true);
+        let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+        deliver(&mut pipeline, &alarm);
+        let target = scene::target(&pipeline);
+        assert_eq!((&target.release, &target.gone_from), (&a, &Some(b.clone())));
+        assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
+
+        pipeline
+            .world
+            .edit_deployment(|deployment| deployment.paused = false);
+        let request = asked(&pipeline, names_it.then_some(b.as_str()), "7");
+        deliver(&mut pipeline, &request);
+        serves(&pipeline, &a);
+        assert_eq!(quarantined(&pipeline), ["image"]);
+        assert_eq!(told(&pipeline, "Request refused"), 0);
+
+        // The request is sent twice, and says another time.
+        let before = told(&pipeline, "Rollback started");
+        pipeline.world.advance(std::time::Duration::from_secs(2));
+        let request = asked(&pipeline, names_it.then_some(b.as_str()), "7");
+        deliver(&mut pipeline, &request);
+        serves(&pipeline, &a);
+        assert_eq!(told(&pipeline, "Rollback started"), before);
+    }
+}
+
+#[test]
+fn what_is_barred_twice_is_told_twice() {
+    let (mut pipeline, _, b) = a_then_b();
+    owned_by(&pipeline, "helm");
+    for times in 1..=2 {
+        let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+        for _ in 0..2 {
+            deliver(&mut pipeline, &alarm);
+        }
+        assert_eq!(told(&pipeline, "ROLLBACK FAILED"), times);
+        pipeline.world.advance(std::time::Duration::from_mins(1));
+    }
+}
+
+#[test]
+fn a_write_that_is_refused_in_the_middle_of_a_rollback_is_told_and_closes_it() {
+    let (mut pipeline, a, b) = a_then_b();
+    pipeline.world.interleave("apply ", |world| {
+        world.edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
+    });
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    assert!(pipeline.dead_letters.is_empty(), "{}", explain(&pipeline));
+    let target = scene::target(&pipeline);
+    assert_eq!(target.release, a);
+    assert!(
+        matches!(target.progress, Progress::Failed { .. }),
+        "{}",
+        explain(&pipeline)
+    );
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
+    let body = notice(&pipeline, "ROLLBACK FAILED");
+    assert!(body.contains("helm"), "{body}");
+
+    // Helm lets it go, and a person asks.
+    owned_by(&pipeline, "retail-forecast");
+    let request = asked(&pipeline, None, "1");
+    deliver(&mut pipeline, &request);
+    serves(&pipeline, &a);
+}
+
+#[test]
+fn a_write_that_is_refused_in_the_middle_of_a_deployment_is_told_and_closes_it() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    pipeline.world.interleave("apply ", |world| {
+        world.edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
+    });
+    scene::push_another_image(&mut pipeline, "build-2");
+    assert!(pipeline.dead_letters.is_empty(), "{}", explain(&pipeline));
+    let b = scene::target(&pipeline);
+    assert_ne!(b.release, a);
+    assert!(
+        matches!(&b.progress, Progress::Failed { reason } if reason.starts_with("write: ")),
+        "{b:?}"
+    );
+    let body = notice(&pipeline, "Failure");
+    assert!(
+        body.contains("failed at write") && body.contains("helm"),
+        "{body}"
+    );
+    assert!(body.contains("Build: build-2"), "{body}");
+    assert!(quarantined(&pipeline).is_empty());
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
+
+    owned_by(&pipeline, "retail-forecast");
+    let request = asked(&pipeline, None, "1");
+    deliver(&mut pipeline, &request);
+    serves(&pipeline, &a);
+}
+
+#[test]
+fn a_lift_that_is_older_than_what_is_quarantined_is_refused() {
+    let (mut pipeline, a, b) = a_then_b();
+    let image = scene::image(&pipeline);
+    let lift =
+        json!({"identity": image, "by": "ann", "reason": "the database was down", "id": "1"});
+    let lift = pipeline
+        .world
+        .envelope("retail-forecast", "LiftRequested", &[], &lift);
+    pipeline.world.advance(std::time::Duration::from_mins(1));
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    deliver(&mut pipeline, &lift);
+    assert_eq!(quarantined(&pipeline), ["image"]);
+    assert_eq!(told(&pipeline, "Request refused"), 1);
+    assert_eq!(told(&pipeline, "Quarantine lifted"), 0);
+}
