@@ -60,6 +60,8 @@ async fn every_story() {
     clock.tell("alarm during a rollout", Some(after));
     let after = no_revision_left(&mut stage, &good).await;
     clock.tell("revisionHistoryLimit: 0", Some(after));
+    let after = paused(&mut stage, &good).await;
+    clock.tell("paused, resumed, asked again", Some(after));
     let after = owned_by_helm(&mut stage, &good).await;
     clock.tell("image owned by helm, released, asked again", Some(after));
     let after = several_parts_differ(&mut stage).await;
@@ -154,6 +156,29 @@ async fn no_revision_left(stage: &mut Stage, good: &Release) -> Duration {
     let after = stage.restored(good, &bad.id).await;
     one_rollback(stage, &bad.id);
     stage.cluster.patch(limit(5)).await;
+    after
+}
+
+/// A paused Deployment takes what it is given and rolls nothing out: that is said, tried to the limit and
+/// given up. Once it is resumed, a person asks again.
+async fn paused(stage: &mut Stage, good: &Release) -> Duration {
+    let bad = stage.deploy(SOUND, &[]).await;
+    let pause = |paused: bool| json!({"spec": {"paused": paused}});
+    stage.cluster.patch(pause(true)).await;
+    let alarm = stage.alarm(&bad.id);
+    stage.speak(&alarm).await;
+    let given_up = stage.next("RollbackGivenUp", from(&bad.id)).await;
+    let reason = given_up["reason"].as_str().unwrap();
+    assert!(reason.contains("the Deployment is paused"), "{reason}");
+    stage.rest().await;
+    assert_eq!(stage.answers_for().await, bad.id);
+    assert_eq!(stage.ids("RollbackStarted", &bad.id).len(), 3, "tries");
+    assert!(stage.ids("RollbackSucceeded", &bad.id).is_empty());
+
+    stage.cluster.patch(pause(false)).await;
+    stage.ask_to_leave(&bad.id, "resumed").await;
+    let after = stage.restored(good, &bad.id).await;
+    assert_eq!(stage.ids("RollbackSucceeded", &bad.id).len(), 1);
     after
 }
 
