@@ -25,22 +25,27 @@ pub struct Tap {
 impl Tap {
     /// Makes the queue and the two rules.
     pub async fn open(cloud: &Cloud) -> anyhow::Result<Self> {
+        Self::named(cloud, QUEUE).await
+    }
+
+    /// The same for another who watches, in a queue of this name.
+    pub async fn named(cloud: &Cloud, queue: &str) -> anyhow::Result<Self> {
         let wire = cloud.wire();
         let place = cloud.place();
         let made = wire
-            .json("sqs", "AmazonSQS.CreateQueue", json!({"QueueName": QUEUE}))
+            .json("sqs", "AmazonSQS.CreateQueue", json!({"QueueName": queue}))
             .await?;
         let url = made["QueueUrl"]
             .as_str()
             .context("CreateQueue answered no QueueUrl")?
             .to_owned();
-        let arn = format!("arn:aws:sqs:{}:{}:{QUEUE}", place.region, place.account);
+        let arn = format!("arn:aws:sqs:{}:{}:{queue}", place.region, place.account);
         for bus in ["default", &place.event_bus()] {
             let pattern = json!({"account": [{"exists": true}]}).to_string();
-            let rule = json!({"Name": QUEUE, "EventBusName": bus, "EventPattern": pattern});
+            let rule = json!({"Name": queue, "EventBusName": bus, "EventPattern": pattern});
             wire.json("events", "AWSEvents.PutRule", rule).await?;
             let targets =
-                json!({"Rule": QUEUE, "EventBusName": bus, "Targets": [{"Id": QUEUE, "Arn": arn}]});
+                json!({"Rule": queue, "EventBusName": bus, "Targets": [{"Id": queue, "Arn": arn}]});
             wire.json("events", "AWSEvents.PutTargets", targets).await?;
         }
         Ok(Self {

@@ -8,12 +8,12 @@
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 use local_cloud::{
-    Cloud,
+    Cloud, Tap,
     grants::{Grant, document, grants},
     plan::{FunctionPlan, QueuePlan},
     unenforced::is_unenforced,
@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 use crate::{denial::Denial, words::text};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(150);
+const RECENT: Duration = Duration::from_millis(200);
 /// Times that one call may be denied after its grant was given: messages were under way meanwhile.
 const LATE: usize = 40;
 
@@ -34,6 +35,10 @@ pub(crate) struct Warden<'a> {
     /// Number of the scene that plays.
     pub(crate) scene: AtomicUsize,
     pub(crate) roles: Mutex<BTreeMap<String, Role>>,
+    /// Every event, to deliver again one whose denial was told.
+    events: Mutex<Tap>,
+    /// Lines of each function's log that were read.
+    read: Mutex<BTreeMap<String, usize>>,
 }
 
 /// A function's grants.
@@ -107,6 +112,8 @@ impl<'a> Warden<'a> {
             cloud,
             scene: AtomicUsize::new(0),
             roles: Mutex::new(roles),
+            events: Mutex::new(Tap::named(cloud, "warden").await?),
+            read: Mutex::default(),
         })
     }
 
@@ -114,7 +121,11 @@ impl<'a> Warden<'a> {
     pub(crate) async fn watch(&self) -> anyhow::Error {
         loop {
             for function in self.cloud.functions() {
-                if let Err(error) = self.look(function).await {
+                let seen = async {
+                    self.look(function).await?;
+                    self.read(function).await
+                };
+                if let Err(error) = seen.await {
                     return error.context(format!("the policy of {function}"));
                 }
             }
@@ -171,6 +182,56 @@ impl<'a> Warden<'a> {
             wire.json("sqs", "AmazonSQS.DeleteMessage", done).await?;
         }
         Ok(())
+    }
+
+    /// A function may tell people of a denial instead of burying its message: its log says so, too.
+    async fn read(&self, function: &str) -> anyhow::Result<()> {
+        let lines = self.cloud.logs(function).await?;
+        let from = self
+            .read
+            .lock()
+            .await
+            .insert(function.to_owned(), lines.len());
+        let new = lines.get(from.unwrap_or_default()..).unwrap_or_default();
+        for line in new
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        {
+            let decision = line["decision"].to_string();
+            let Some(denial) = Denial::read(&decision).filter(|_| line["message"] == "decided")
+            else {
+                continue;
+            };
+            // What others were denied is told by who hears of it.
+            if !self.is_of(function, &denial).await {
+                continue;
+            }
+            let id = line["event_id"].clone();
+            let mut tap = self.events.lock().await;
+            while tap
+                .next(self.cloud, Instant::now() + RECENT)
+                .await?
+                .is_some()
+            {}
+            let event = tap
+                .seen
+                .iter()
+                .rev()
+                .find(|event| event["id"] == id || event["detail"]["id"] == id);
+            let event = event.with_context(|| format!("the event {id} wasn't seen"))?;
+            self.answer(function, &denial).await?;
+            self.cloud.enqueue(function, event).await?;
+        }
+        Ok(())
+    }
+
+    async fn is_of(&self, function: &str, denial: &Denial) -> bool {
+        let roles = self.roles.lock().await;
+        let Some(role) = roles.get(function) else {
+            return false;
+        };
+        let mut withheld = role.grants.iter().filter(|tried| !tried.state.is_given());
+        withheld.any(|tried| denial.resource_allowed(&tried.grant))
     }
 
     /// Gives the one grant whose lack was told.
