@@ -131,6 +131,8 @@ fn after_a_give_up_a_request_brings_the_good_release_back() {
         deliver(&mut pipeline, &request);
         serves(&pipeline, &a);
         assert_eq!(told(&pipeline, "Rollback started"), before);
+        assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1, "A isn't accused");
+        assert_eq!(told(&pipeline, "Request refused"), 0);
     }
 }
 
