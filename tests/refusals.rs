@@ -109,10 +109,12 @@ async fn answers(cloud: &Cloud, function: &str) -> Vec<Value> {
 /// Whether each decision of an answer carries its reason, or the error its words.
 fn has_reason(answer: &Value) -> bool {
     let said = |value: &Value| value.as_str().is_some_and(|text| text.len() > 10);
+    // The reason is the decision's own, or that of the event or notice that it holds.
     let reasoned = |decision: &Value| {
+        let fields = decision.as_object().into_iter().flatten();
+        let mut held = fields.map(|(_, field)| field);
         said(&decision["reason"])
-            || said(&decision["notice"]["body"])
-            || said(&decision["failure"]["reason"])
+            || held.any(|field| said(&field["reason"]) || said(&field["body"]))
     };
     match &answer["decision"] {
         Value::Array(decisions) => !decisions.is_empty() && decisions.iter().all(reasoned),
