@@ -362,8 +362,14 @@ fn the_proof_begins_while_the_endpoint_s_update_still_bakes() {
     assert_ne!(a, b);
     let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
     pipeline.deliver(&alarm);
-    // Nothing moves, the endpoint's update neither.
+    // Nothing moves, the endpoint's update neither; its alarms can still take it back.
+    let of_update = format!(
+        "RetailForecast-Endpoint-Error-Rate-{}",
+        scene::expected_by(&pipeline, &b)
+    );
+    let alarms = |pipeline: &Pipeline| pipeline.world.snapshot().as_json()["alarms"].to_string();
     pipeline.work();
+    assert!(alarms(&pipeline).contains(&of_update));
     let announced = pipeline.world.effects();
     let started = announced
         .iter()
@@ -372,6 +378,7 @@ fn the_proof_begins_while_the_endpoint_s_update_still_bakes() {
     pipeline.settle();
     serves(&pipeline, &a);
     assert_eq!(scene::serves(&pipeline), good);
+    assert!(!alarms(&pipeline).contains(&of_update));
 }
 
 #[test]

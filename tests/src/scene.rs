@@ -317,9 +317,17 @@ pub fn deploy_the_challenger(pipeline: &mut Pipeline) {
 ///
 /// # Panics
 /// When there is no target, or it has no manifest.
-#[allow(clippy::unwrap_used)]
 pub fn expected(pipeline: &Pipeline) -> String {
-    let at = Artifacts::new(ARTIFACTS_BUCKET).release(&target(pipeline).release);
+    expected_by(pipeline, &target(pipeline).release)
+}
+
+/// The endpoint configuration that a release expects.
+///
+/// # Panics
+/// When it has no manifest.
+#[allow(clippy::unwrap_used)]
+pub fn expected_by(pipeline: &Pipeline, release: &str) -> String {
+    let at = Artifacts::new(ARTIFACTS_BUCKET).release(release);
     let manifest: Manifest =
         serde_json::from_value(pipeline.world.read_json(&at).unwrap()).unwrap();
     endpoint_config(&manifest).unwrap()

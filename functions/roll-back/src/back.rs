@@ -168,7 +168,8 @@ where
             records::read(ports.store, &artifacts.release(gone)).await?;
         if let Some(manifest) = manifest {
             let served = endpoint_config(&manifest)?;
-            if served != endpoint.config {
+            // By its alarms an update that still bakes is taken back.
+            if served != endpoint.config && endpoint_waits.is_none() {
                 over.extend(alarm_names(&served));
             }
         }
