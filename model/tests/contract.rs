@@ -401,6 +401,8 @@ fn a_signal_ends_service_after_saying_so_and_the_last_metrics_are_published() {
         "RetailForecast/retail-forecast-dev",
         "DeploymentId",
         "release-7",
+        "Service",
+        "retail-forecast-api",
         "RequestCount",
         "ErrorRate",
         "Latency",

@@ -76,7 +76,7 @@ pub fn agree(world: &World, told: &str) {
     for alarm in OWNERS {
         assert_eq!(watched(&alarms, alarm), Some(&*release), "{told}: {alarm}");
     }
-    let silence = silence_name(NAMESPACE, &release);
+    let silence = silence_name(NAMESPACE);
     let expected = OWNERS.map(str::to_owned).into_iter().chain([silence]);
     let expected: BTreeSet<String> = expected.chain(alarm_names(&config)).collect();
     let there: BTreeSet<String> = alarms.into_keys().collect();

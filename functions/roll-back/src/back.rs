@@ -5,7 +5,7 @@ use std::time::Duration;
 use convergence::{Place, Written, confirm};
 use domain::{
     Class, Error, Result, Step,
-    alarms::{candidate_names, silence_name},
+    alarms::candidate_names,
     converge,
     endpoint::alarm_names,
     layout::Artifacts,
@@ -163,7 +163,6 @@ where
     let mut over = vec![];
     for gone in std::iter::once(from).chain(&rollback.abandoned) {
         over.extend(candidate_names(&config.namespace, gone));
-        over.push(silence_name(&config.namespace, gone));
         let manifest: Option<Manifest> =
             records::read(ports.store, &artifacts.release(gone)).await?;
         if let Some(manifest) = manifest {

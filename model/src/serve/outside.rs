@@ -3,19 +3,19 @@
 //! SageMaker hands the model over in a folder and measures endpoints itself. A pod fetches its
 //! model and publishes its own metrics.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use aws::{CloudWatch, Context, Datum, RELEASE, S3};
+use domain::alarms::OF_SERVICE;
 use domain::layout::Location;
 use domain::ports::ObjectStore as _;
 use domain::settings::Settings as Environment;
 
 use crate::serve::settings::Settings;
 use crate::serve::source::{BoxFuture, FetchModel};
-use crate::serve::telemetry::PublishMetrics;
+use crate::serve::telemetry::{PublishMetrics, REQUEST_COUNT};
 
 /// Where the service's model comes from and its metrics go.
 pub type Ports = (Arc<dyn FetchModel>, Arc<dyn PublishMetrics>);
@@ -80,10 +80,11 @@ impl PublishMetrics for Metrics {
         data: &'a [Datum],
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let dimensions = BTreeMap::from([(RELEASE.to_owned(), release.to_owned())]);
-            let put = self
-                .cloudwatch
-                .put(namespace, &dimensions, data.to_vec(), self.period);
+            let of_release = data.iter().map(|datum| ((RELEASE, release), datum.clone()));
+            let count = data.iter().filter(|datum| datum.name == REQUEST_COUNT);
+            let of_service = count.map(|datum| (OF_SERVICE, datum.clone()));
+            let data: Vec<_> = of_release.chain(of_service).collect();
+            let put = self.cloudwatch.put(namespace, &data, self.period);
             put.await.map_err(|error| anyhow!(error.chain()))
         })
     }

@@ -11,7 +11,8 @@ use crate::serve::source::BoxFuture;
 
 /// Publishes metrics, to CloudWatch for one.
 pub trait PublishMetrics: Send + Sync {
-    /// Publishes one period's values in `namespace` with the dimension `DeploymentId` = `release`.
+    /// Publishes one period's values in `namespace` with the dimension `DeploymentId` = `release`, and the count
+    /// of requests for the service as a whole, too, whichever release answered: dimension `Service`.
     ///
     /// # Errors
     ///
@@ -23,6 +24,9 @@ pub trait PublishMetrics: Send + Sync {
         data: &'a [Datum],
     ) -> BoxFuture<'a, Result<()>>;
 }
+
+/// Name of the metric that is published for every period, also without requests.
+pub(crate) const REQUEST_COUNT: &str = "RequestCount";
 
 /// The metrics namespace of an environment's deployments.
 pub fn namespace(name: &str) -> String {
@@ -62,7 +66,7 @@ impl Recorder {
         let period = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let requests = f64::from(period.requests);
         let mut data = vec![Datum {
-            name: "RequestCount",
+            name: REQUEST_COUNT,
             statistics: Statistics::of(requests),
             unit: Unit::Count,
         }];
@@ -103,7 +107,7 @@ mod tests {
 
     fn no_requests() -> Vec<Datum> {
         vec![Datum {
-            name: "RequestCount",
+            name: REQUEST_COUNT,
             statistics: Statistics::of(0.0),
             unit: Unit::Count,
         }]

@@ -104,20 +104,19 @@ impl CloudWatch {
     }
 
     /// Puts samples, dated now, gathered over `period`: shorter ones than a minute are kept with the
-    /// high resolution that alarms on shorter periods need. A metric is read back only with exactly
-    /// the dimensions it was written with.
+    /// high resolution that alarms on shorter periods need. Each has one dimension, name and value; a
+    /// metric is read back only with exactly the dimensions it was written with.
     pub async fn put(
         &self,
         namespace: &str,
-        dimensions: &BTreeMap<String, String>,
-        data: Vec<Datum>,
+        data: &[((&str, &str), Datum)],
         period: Duration,
     ) -> Result<()> {
         let resolution = (period < Duration::from_mins(1)).then_some(1);
-        let dimensions = self::dimensions(dimensions);
         let data: Vec<MetricDatum> = data
-            .into_iter()
-            .map(|datum| {
+            .iter()
+            .map(|((dimension, value), datum)| {
+                let dimension = Dimension::builder().name(*dimension).value(*value);
                 let statistics = StatisticSet::builder()
                     .sample_count(datum.statistics.samples)
                     .sum(datum.statistics.sum)
@@ -128,7 +127,7 @@ impl CloudWatch {
                     .statistic_values(statistics.build())
                     .unit(datum.unit.into())
                     .set_storage_resolution(resolution)
-                    .set_dimensions(Some(dimensions.clone()))
+                    .dimensions(dimension.build())
                     .build()
             })
             .collect();
@@ -259,14 +258,14 @@ mod tests {
     async fn data_points_carry_unit_dimensions_and_the_resolution_that_their_period_needs() {
         let stub = Stub::raw(vec![(200, String::new()); 2]);
         let metrics = CloudWatch::new(&stub.context());
-        let dimensions = BTreeMap::from([("DeploymentId".to_owned(), "release-a".to_owned())]);
+        let (release, service) = ((RELEASE, "release-a"), ("Service", "api"));
         for seconds in [5, 60] {
-            let values = vec![
-                datum("Latency", 12.5, Unit::Milliseconds),
-                datum("ErrorRate", 0.25, Unit::Percent),
+            let values = [
+                (release, datum("Latency", 12.5, Unit::Milliseconds)),
+                (service, datum("ErrorRate", 0.25, Unit::Percent)),
             ];
             let period = Duration::from_secs(seconds);
-            let put = metrics.put("RetailForecast/dev", &dimensions, values, period);
+            let put = metrics.put("RetailForecast/dev", &values, period);
             put.await.unwrap();
         }
         let requests = stub.requests();
@@ -275,15 +274,15 @@ mod tests {
             .iter()
             .map(|request| read(&mut Decoder::new(&request.body)))
             .collect();
-        let sent = |name: &str, value: f64, unit: &str| {
+        let sent = |name: &str, value: f64, unit: &str, (dimension, of): (&str, &str)| {
             let statistics =
                 json!({"SampleCount": 1.0, "Sum": value, "Minimum": value, "Maximum": value});
             json!({"MetricName": name, "StatisticValues": statistics, "Unit": unit,
-                "Dimensions": [{"Name": "DeploymentId", "Value": "release-a"}]})
+                "Dimensions": [{"Name": dimension, "Value": of}]})
         };
         let mut data = json!([
-            sent("Latency", 12.5, "Milliseconds"),
-            sent("ErrorRate", 0.25, "Percent")
+            sent("Latency", 12.5, "Milliseconds", release),
+            sent("ErrorRate", 0.25, "Percent", service)
         ]);
         assert_eq!(
             bodies[1],
@@ -304,9 +303,9 @@ mod tests {
         ]);
         let metrics = CloudWatch::new(&stub.context());
         let put = async |count: usize| {
-            let values = vec![datum("M", 1.0, Unit::Count); count];
+            let values = vec![((RELEASE, "release-a"), datum("M", 1.0, Unit::Count)); count];
             let period = Duration::from_mins(1);
-            metrics.put("N", &BTreeMap::new(), values, period).await
+            metrics.put("N", &values, period).await
         };
         put(0).await.unwrap();
         assert_eq!(stub.requests().len(), 0, "nothing to put");

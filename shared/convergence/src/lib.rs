@@ -8,7 +8,7 @@
 
 use domain::{
     Error, Result,
-    alarms::{candidate_names, silence_name},
+    alarms::candidate_names,
     converge, endpoint,
     layout::Artifacts,
     ports::{Canaries, Cluster, Endpoints, ObjectStore},
@@ -144,9 +144,6 @@ pub async fn idle_alarms(
     let mut idle = vec![];
     if !target.is_some_and(|target| target.release == release && target.progress.is_open()) {
         idle.extend(candidate_names(namespace, release));
-    }
-    if good.is_none_or(|good| good != release) {
-        idle.push(silence_name(namespace, release));
     }
     let Some(served) = served(artifacts, store, release).await? else {
         return Ok(idle);

@@ -6,8 +6,9 @@
 //!
 //! The service publishes no rate for a period without requests, and a request count for every period. So
 //! a silent period is good for error rate and latency (a quiet night isn't an outage), and a third alarm
-//! tells people when not even the request count comes any more. It bears its release's name, so that it
-//! begins anew with each: a release that has yet to speak isn't silent.
+//! tells people when not even the request count comes any more. It watches the count of the whole service
+//! (dimension `Service`), whichever release speaks: while an endpoint's update bakes, what is still known good
+//! has no pods any more, and that is no outage.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub const PREFIX: &str = "RetailForecast-API-";
 /// The kinds of alarm that speak against a release.
 pub const AGAINST_A_RELEASE: [&str; 2] = ["Error-Rate", "Latency"];
 const SILENCE: &str = "Silence";
+/// The dimension under which the service counts its requests, whichever release answers.
+pub const OF_SERVICE: (&str, &str) = ("Service", "retail-forecast-api");
 
 /// What alarms are made with.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,19 +55,19 @@ impl AlarmSettings {
         })
     }
 
-    /// The alarms of the live release: two under the owner's names, and its own on silence.
+    /// The alarms while a release is live: two on it, under the owner's names, and one on silence.
     pub fn live(&self, release: &str) -> Vec<AlarmSpec> {
+        let (dimension, service) = OF_SERVICE;
         let mut alarms = self.against(release, "");
         alarms.push(AlarmSpec {
+            description: format!(
+                "API in {}: no pod reports for {} periods of {} s",
+                self.namespace, self.periods, self.period_s
+            ),
+            dimensions: BTreeMap::from([(dimension.to_owned(), service.to_owned())]),
             tells_silence: true,
             actions: vec![self.topic_arn.clone()],
-            ..self.alarm(
-                SILENCE,
-                &format!("-{release}"),
-                "RequestCount",
-                1e15,
-                release,
-            )
+            ..self.alarm(SILENCE, "", "RequestCount", 1e15, release)
         });
         alarms
     }
@@ -97,14 +100,10 @@ impl AlarmSettings {
         release: &str,
     ) -> AlarmSpec {
         let namespace = &self.namespace;
-        let what = match kind {
-            SILENCE => "no pod reports".to_owned(),
-            _ => format!("{metric} is above {threshold}"),
-        };
         AlarmSpec {
             name: format!("{PREFIX}{kind}-{namespace}{suffix}"),
             description: format!(
-                "API in {namespace}, {release}: {what} for {} periods of {} s",
+                "API in {namespace}, {release}: {metric} is above {threshold} for {} periods of {} s",
                 self.periods, self.period_s
             ),
             metrics: format!("RetailForecast/{namespace}"),
@@ -119,9 +118,9 @@ impl AlarmSettings {
     }
 }
 
-/// Name of the alarm on a live release's silence.
-pub fn silence_name(namespace: &str, release: &str) -> String {
-    format!("{PREFIX}{SILENCE}-{namespace}-{release}")
+/// Name of the alarm on the service's silence.
+pub fn silence_name(namespace: &str) -> String {
+    format!("{PREFIX}{SILENCE}-{namespace}")
 }
 
 /// Names of the alarms of a candidate.
@@ -154,7 +153,7 @@ mod tests {
             [
                 "RetailForecast-API-Error-Rate-retail-forecast-dev",
                 "RetailForecast-API-Latency-retail-forecast-dev",
-                &silence_name("retail-forecast-dev", "release-a"),
+                &silence_name("retail-forecast-dev"),
             ]
         );
         assert_eq!(
@@ -167,6 +166,9 @@ mod tests {
             .map(|alarm| alarm.tells_silence)
             .collect();
         assert_eq!(silent, [false, false, true]);
+        let silence = settings.live("release-a").pop().unwrap();
+        assert_eq!(silence.dimensions["Service"], "retail-forecast-api");
+        assert_eq!(silence.dimensions.len(), 1);
         // Silence tells people; it says nothing against the release.
         let told: Vec<usize> = settings
             .live("release-a")
