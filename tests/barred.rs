@@ -7,7 +7,7 @@
     reason = "a test"
 )]
 
-use domain::release::Progress;
+use domain::{ports::Approval, release::Progress};
 use serde_json::{Value, json};
 use stories::{
     Pipeline,
@@ -75,6 +75,35 @@ fn an_image_that_helm_owns_is_left_to_helm_and_its_name_is_said() {
         .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
         .unwrap();
     assert!(call.body.contains("helm"), "{}", call.body);
+}
+
+#[test]
+fn what_helm_owns_is_taken_over_on_a_person_s_word_or_by_a_setting() {
+    let (mut pipeline, a, b) = a_then_b();
+    owned_by(&pipeline, "helm");
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    let body = notice(&pipeline, "ROLLBACK FAILED");
+    assert!(body.contains("`\"take_over\": \"helm\"`"), "{body}");
+    for (manager, comes_back) in [("argocd", false), ("helm", true)] {
+        let mut request = asked(&pipeline, None, manager);
+        request["detail"]["take_over"] = json!(manager);
+        deliver(&mut pipeline, &request);
+        let is_back = scene::target(&pipeline).release == a;
+        assert_eq!(is_back, comes_back, "{manager}: {}", explain(&pipeline));
+    }
+    serves(&pipeline, &a);
+
+    owned_by(&pipeline, "helm");
+    scene::push_another_image(&mut pipeline, "build-3");
+    serves(&pipeline, &a);
+    let notices = pipeline.world.notices();
+    let body = &notices.last().unwrap().body;
+    assert!(body.contains("FIRST_FIELD_MANAGER"), "{body}");
+    pipeline.set_for_deployments("FIRST_FIELD_MANAGER", "helm");
+    scene::push_another_image(&mut pipeline, "build-4");
+    assert_ne!(scene::target(&pipeline).release, a);
+    assert_eq!(scene::target(&pipeline).progress, Progress::Verified);
 }
 
 #[test]
@@ -224,4 +253,97 @@ fn a_lift_that_is_older_than_what_is_quarantined_is_refused() {
     assert_eq!(quarantined(&pipeline), ["image"]);
     assert_eq!(told(&pipeline, "Request refused"), 1);
     assert_eq!(told(&pipeline, "Quarantine lifted"), 0);
+}
+
+/// Model B is live and known good after A; both are approved.
+fn another_model() -> (Pipeline, String, String) {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    scene::train_on(&mut pipeline, 560);
+    let b = scene::target(&pipeline).release;
+    serves(&pipeline, &b);
+    (pipeline, a, b)
+}
+
+#[test]
+fn a_package_that_must_not_be_rejected_is_left_to_a_person_and_the_way_back_is_one_try() {
+    let (mut pipeline, a, b) = another_model();
+    let arn = pipeline.world.packages()[1].arn.clone();
+    pipeline.world.refuse_effects_of("reject ", "not allowed");
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    assert_eq!(told(&pipeline, "Rollback started"), 1);
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 0);
+    let by_hand = format!("By hand: set the approval status of {arn} to Rejected");
+    for word in ["Rollback started", "Rollback ("] {
+        let body = notice(&pipeline, word);
+        assert!(
+            body.contains(&by_hand) && body.contains("not allowed"),
+            "{body}"
+        );
+    }
+    let kept = pipeline.world.snapshot().as_json()["objects"].to_string();
+    assert!(kept.contains("by_hand"), "a record says it");
+    assert_eq!(pipeline.world.packages()[1].approval, Approval::Approved);
+
+    // The registry calls it Approved, and nothing deploys it.
+    let approved = pipeline.world.approve(&arn).unwrap();
+    deliver(&mut pipeline, &approved);
+    serves(&pipeline, &a);
+    assert_eq!(quarantined(&pipeline), ["model"]);
+    let body = notice(&pipeline, "Skipped (dev, retail-forecast-models/2");
+    assert!(body.contains("is quarantined since"), "{body}");
+}
+
+#[test]
+fn a_package_that_was_deleted_is_as_good_as_rejected() {
+    let (mut pipeline, a, b) = another_model();
+    let arn = pipeline.world.packages()[1].arn.clone();
+    pipeline.world.delete_package(&arn);
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    assert_eq!(quarantined(&pipeline), ["model"]);
+    let body = notice(&pipeline, "Rollback (");
+    assert!(!body.contains("By hand"), "{body}");
+}
+
+#[test]
+fn people_read_what_both_releases_are_made_of_and_since_when_the_api_serves() {
+    let (mut pipeline, a, b) = another_model();
+    let images = scene::image(&pipeline);
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    for word in ["Rollback started", "Rollback ("] {
+        let body = notice(&pipeline, word);
+        for (what, model) in [("Went wrong: build-", 2), ("Known good: build-", 1)] {
+            let mut lines = body.lines().filter(|line| line.starts_with(what));
+            let line = lines.next().unwrap_or_else(|| panic!("{what}: {body}"));
+            let rest = format!("image {images}, model retail-forecast-models/{model}");
+            assert!(line.ends_with(&rest), "{line}");
+        }
+    }
+}
+
+#[test]
+fn since_when_the_api_serves_is_said_where_the_endpoint_takes_longer() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    scene::deploy_the_challenger(&mut pipeline);
+    let b = scene::target(&pipeline).release;
+    // The endpoint's update to B still bakes, and has to end before the one back.
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+    let body = notice(&pipeline, "Rollback (");
+    let seconds = |before: &str| -> i64 {
+        let (_, rest) = body.split_once(before).unwrap_or_else(|| panic!("{body}"));
+        let (seconds, _) = rest.split_once(" s after the cause").unwrap();
+        seconds.parse().unwrap()
+    };
+    let api = seconds("The API served it again ");
+    let all = seconds(&format!("serves again instead of {b}, "));
+    assert!(api < all, "{body}");
 }

@@ -63,7 +63,10 @@ async fn every_story() {
     let after = paused(&mut stage, &good).await;
     clock.tell("paused, resumed, asked again", Some(after));
     let after = owned_by_helm(&mut stage, &good).await;
-    clock.tell("image owned by helm, released, asked again", Some(after));
+    clock.tell(
+        "image owned by helm, taken over when asked again",
+        Some(after),
+    );
     let after = several_parts_differ(&mut stage).await;
     clock.tell("model and configuration differ, diagnosed", Some(after));
     println!("on Kubernetes {version}, as {}", stage.cloud.namespace());
@@ -182,8 +185,8 @@ async fn paused(stage: &mut Stage, good: &Release) -> Duration {
     after
 }
 
-/// Helm takes the image by force: nothing of ours writes against it, and both ways say whose it is. Once
-/// it lets go, both ways work.
+/// Helm takes the image by force: nothing of ours writes against it, and both ways say whose it is. A
+/// person lets it be taken over, and from then on both ways work.
 async fn owned_by_helm(stage: &mut Stage, good: &Release) -> Duration {
     let bad = stage.deploy(SOUND, &[]).await;
     stage.cluster.force_image("helm", &good.runs.image).await;
@@ -205,8 +208,7 @@ async fn owned_by_helm(stage: &mut Stage, good: &Release) -> Duration {
     );
     assert!(stage.ids("RollbackStarted", &bad.id).is_empty());
 
-    stage.cluster.disown("helm").await;
-    stage.ask_to_leave(&bad.id, "released").await;
+    stage.ask(&bad.id, "take over", Some("helm")).await;
     let after = stage.restored(good, &bad.id).await;
     one_rollback(stage, &bad.id);
     after

@@ -157,15 +157,4 @@ impl Cluster {
             .await
             .unwrap();
     }
-
-    /// A person takes all that a manager owns from it. What it applied stays, and is nobody's.
-    pub(crate) async fn disown(&self, manager: &str) {
-        let found = self.deployments.get(NAME).await.unwrap();
-        let managed = found.metadata.managed_fields.unwrap().into_iter();
-        let others: Vec<_> = managed
-            .filter(|entry| entry.manager.as_deref() != Some(manager))
-            .collect();
-        self.patch(json!({"metadata": {"managedFields": others}}))
-            .await;
-    }
 }

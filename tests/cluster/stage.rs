@@ -285,8 +285,14 @@ impl Stage {
 
     /// A person asks to go away from a release.
     pub(crate) async fn ask_to_leave(&mut self, release: &str, request: &str) {
+        self.ask(release, request, None).await;
+    }
+
+    /// The same; the fields of a manager are to be taken over for it.
+    pub(crate) async fn ask(&mut self, release: &str, request: &str, take_over: Option<&str>) {
         self.begin();
         let detail = json!({
+            "take_over": take_over,
             "release": release,
             "request": request,
             "by": "ann",

@@ -16,6 +16,8 @@ pub fn normal(world: &Value) -> Value {
                 "baking_since",
                 "uploaded",
                 "seconds",
+                "api_seconds",
+                "api_serves_since",
                 "scheduled",
                 "id",
                 "fact",
@@ -63,7 +65,7 @@ fn without_seconds(text: &str) -> String {
     match text.split_once(" s after the cause") {
         Some((before, after)) => {
             let words = before.trim_end_matches(|c: char| c.is_ascii_digit());
-            format!("{words}some s after the cause{after}")
+            format!("{words}some s after the cause{}", without_seconds(after))
         }
         None => text.to_owned(),
     }

@@ -241,7 +241,7 @@ pub(crate) fn frozen(reason: &str) -> String {
 pub(crate) fn not_ours(deployment: &Deployment, config: &Config) -> Option<String> {
     let strangers = converge::strangers(deployment, &config.first_manager);
     (!strangers.is_empty()).then(|| format!(
-        "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {}: one owner only; take them out of what it applies, or deploy with it alone",
+        "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {}: one owner only; deploy with it alone, or name it in FIRST_FIELD_MANAGER, by which they are taken over, and let it leave them alone from then on (ARCHITECTURE.md says how)",
         strangers.join(", ")
     ))
 }

@@ -174,7 +174,9 @@ where
     C: Clock,
 {
     if let Event::Announced(Announced::CanaryPassed(passed)) = &received.event {
-        return Ok(Step::Done(promote::promote(config, ports, passed).await?));
+        // On the heap: it is the largest part of this future.
+        let promoted = Box::pin(promote::promote(config, ports, passed));
+        return Ok(Step::Done(promoted.await?));
     }
     let half = match half(config, ports, &received.event).await? {
         Ok(half) => half,

@@ -266,7 +266,7 @@ pub fn diagnose(
 
 impl Diagnosis {
     /// What is announced.
-    pub fn announced(&self) -> ReleaseDiagnosed {
+    pub fn announced(&self, by_hand: Option<String>) -> ReleaseDiagnosed {
         let guilty = self.guilty.iter().map(|entry| Guilty {
             part: entry.part,
             identity: entry.identity.clone(),
@@ -278,6 +278,7 @@ impl Diagnosis {
             guilty: guilty.collect(),
             reason: self.reason.clone(),
             trials: self.tried.iter().map(Tried::told).collect(),
+            by_hand,
         }
     }
 }

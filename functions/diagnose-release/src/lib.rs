@@ -26,7 +26,7 @@ use domain::{
     ports::{
         Bus, Clock, Condition, ObjectStore, Registry, Swap, TransformJob, TransformSpec, Transforms,
     },
-    quarantine::{self, Entry, Part, Quarantine},
+    quarantine::{self, Entry, Part, Quarantine, reject},
     records::{self, Versioned},
     release::Progress,
     settings::Settings,
@@ -313,15 +313,17 @@ where
     if longer != list.value {
         records::swap(ports.store, &at, &list, &longer).await?;
     }
-    for model in held.iter().filter(|entry| entry.part == Part::Model) {
-        let why = format!("quarantined in {}: {}", config.environment, model.reason);
-        ports.sagemaker.reject(&model.identity, &why).await?;
+    let mut by_hand = vec![];
+    for guilty in &held {
+        by_hand.extend(reject(ports.sagemaker, &config.environment, guilty).await?);
     }
     if let Some(request) = away(config, ports.store, started, &held).await? {
         let request = Announced::RollbackRequested(request);
         ports.bus.announce(&request.announcement()?).await?;
     }
-    let diagnosed = Announced::ReleaseDiagnosed(diagnosis.announced());
+    let diagnosed = Announced::ReleaseDiagnosed(
+        diagnosis.announced((!by_hand.is_empty()).then(|| by_hand.join("; "))),
+    );
     ports.bus.announce(&diagnosed.announcement()?).await
 }
 
@@ -348,6 +350,7 @@ async fn away(
                 release: Some(target.release),
                 request: format!("{NAME} {}", started.from),
                 by: NAME.to_owned(),
+                take_over: None,
                 reason: format!("{} is quarantined: {}", entry.identity, entry.reason),
             }));
         }

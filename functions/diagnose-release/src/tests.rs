@@ -127,6 +127,9 @@ fn rolled_back(world: &World, bad: &Manifest, good: &Manifest) -> Value {
         differences: vec![],
         quarantined: Some(from),
         abandoned: None,
+        bad: None,
+        good: None,
+        by_hand: None,
     };
     let announcement = Announced::RollbackStarted(started).announcement().unwrap();
     world.envelope(

@@ -9,7 +9,7 @@ use domain::{
 };
 use events::{
     Announced,
-    announced::{CheckVerdict, NOT_STARTED},
+    announced::{CheckVerdict, NOT_STARTED, Parts},
 };
 use serde::Serialize;
 
@@ -235,6 +235,8 @@ fn of_rollback(event: &Announced) -> Option<Message> {
                         quarantined(event.quarantined.as_deref()),
                     ]
                     .into_iter()
+                    .chain(both(event.bad.as_ref(), event.good.as_ref()))
+                    .chain(event.by_hand.as_deref().map(by_hand))
                     .chain(event.abandoned.iter().map(|abandoned| {
                         format!("{abandoned} was on its way, and isn't any more.")
                     }))
@@ -247,29 +249,39 @@ fn of_rollback(event: &Announced) -> Option<Message> {
                     .collect(),
                 }
             }
-            Announced::RollbackSucceeded(event) => Message {
-                result: "Rollback",
-                about: event.from.clone(),
-                lines: std::iter::once(format!(
-                    "{} serves again instead of {}, {} s after the cause. {}",
-                    event.release,
-                    event.from,
-                    event.seconds,
-                    quarantined(event.quarantined.as_deref())
-                ))
-                .chain(event.checks.iter().map(|check| format!("- {check}")))
-                .collect(),
-            },
+            Announced::RollbackSucceeded(event) => {
+                Message {
+                    result: "Rollback",
+                    about: event.from.clone(),
+                    lines: std::iter::once(format!(
+                        "{} serves again instead of {}, {} s after the cause. {}",
+                        event.release,
+                        event.from,
+                        event.seconds,
+                        quarantined(event.quarantined.as_deref())
+                    ))
+                    .chain(event.api_seconds.map(|seconds| {
+                        format!("The API served it again {seconds} s after the cause.")
+                    }))
+                    .chain(both(event.bad.as_ref(), event.good.as_ref()))
+                    .chain(event.by_hand.as_deref().map(by_hand))
+                    .chain(event.checks.iter().map(|check| format!("- {check}")))
+                    .collect(),
+                }
+            }
             Announced::RollbackGivenUp(event) => Message {
                 result: "ROLLBACK FAILED - act now",
                 about: event.from.clone(),
-                lines: vec![
+                lines: [
                     format!(
                         "{} should be rolled back ({}) and isn't: {}",
                         event.from, event.cause, event.reason
                     ),
                     format!("What to do: {}", event.advice),
-                ],
+                ]
+                .into_iter()
+                .chain(both(event.bad.as_ref(), event.good.as_ref()))
+                .collect(),
             },
             Announced::ReleaseDiagnosed(event) => Message {
                 result: if event.guilty.is_empty() {
@@ -285,6 +297,7 @@ fn of_rollback(event: &Announced) -> Option<Message> {
                 .chain(event.guilty.iter().map(|guilty| {
                     format!("Quarantined until a person lifts it: {}", guilty.identity)
                 }))
+                .chain(event.by_hand.as_deref().map(by_hand))
                 .chain(event.trials.iter().map(|trial| format!("- {trial}")))
                 .collect(),
             },
@@ -304,6 +317,27 @@ fn of_rollback(event: &Announced) -> Option<Message> {
 /// The build that caused a release, as far as it is known; else the release.
 fn built(build: Option<&str>, release: &str) -> String {
     build.unwrap_or(release).to_owned()
+}
+
+/// What the two releases are made of, as far as the event says it.
+fn both(bad: Option<&Parts>, good: Option<&Parts>) -> impl Iterator<Item = String> {
+    let told = |what: &str, parts: &Parts| {
+        let build = parts.build.as_ref();
+        let build = build.map(|build| format!("{build}, "));
+        format!(
+            "{what}: {}image {}, model {}",
+            build.unwrap_or_default(),
+            parts.image,
+            last(&parts.package_arn)
+        )
+    };
+    let bad = bad.map(|parts| told("Went wrong", parts));
+    bad.into_iter()
+        .chain(good.map(|parts| told("Known good", parts)))
+}
+
+fn by_hand(what: &str) -> String {
+    format!("By hand: {what}")
 }
 
 fn quarantined(part: Option<&str>) -> String {
@@ -402,6 +436,7 @@ mod tests {
                 guilty,
                 reason: "r".into(),
                 trials: vec!["t".into()],
+                by_hand: None,
             })
         };
         let image = Guilty {

@@ -10,7 +10,7 @@ use domain::{
     endpoint::alarm_names,
     layout::Artifacts,
     ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore, Registry},
-    quarantine::Part,
+    quarantine::reject,
     records::{self, Versioned},
     release::{Manifest, Pointer, Progress, Restore, endpoint_config},
 };
@@ -34,6 +34,8 @@ struct Wrote {
     generation: i64,
     /// Why the endpoint doesn't take the good configuration yet: an update has to end first.
     endpoint_waits: Option<Error>,
+    /// What a person has to do besides, since it was refused.
+    by_hand: Option<String>,
 }
 
 /// Reason, pointer, quarantine, writes, announcement: each is there before the next, and each may be
@@ -61,7 +63,13 @@ where
         attempt,
         ..
     } = rollback;
-    let decision = Decision::RollBack(Box::new(rollback.clone()));
+    let done = |by_hand: Option<String>| {
+        let rollback = rollback.clone();
+        Decision::RollBack(Box::new(Rollback {
+            by_hand,
+            ..rollback
+        }))
+    };
     if !rollback.resumes {
         records::keep_decision(ports.store, &artifacts, NAME, from, rollback).await?;
         let restore = Restore {
@@ -94,10 +102,14 @@ where
             };
             let failed = Announced::RollbackFailed(failed).announcement()?;
             ports.bus.announce(&failed).await?;
-            return Ok(Step::Done(decision));
+            return Ok(Step::Done(done(None)));
         }
         wrote => wrote?,
     };
+    let decision = done(wrote.by_hand.clone());
+    if let (Decision::RollBack(told), Some(_)) = (&decision, &wrote.by_hand) {
+        records::keep_decision(ports.store, &artifacts, NAME, from, told).await?;
+    }
     // While the endpoint is waited for, the message comes back, and what it begins was announced.
     let waits_still =
         wrote.endpoint_waits.is_some() && rollback.resumes && rollback.untouched.is_some();
@@ -112,6 +124,9 @@ where
             differences: rollback.differences.clone(),
             quarantined: rollback.guilty.as_ref().map(|part| part.identity.clone()),
             abandoned: rollback.abandoned.clone(),
+            bad: rollback.sides.bad.clone(),
+            good: rollback.sides.good.clone(),
+            by_hand: wrote.by_hand,
         };
         let started = Announced::RollbackStarted(started).announcement()?;
         ports.bus.announce(&started).await?;
@@ -151,7 +166,7 @@ where
     let patch = converge::deployment(release, manifest, &cause)?;
     let generation = match rollback.untouched {
         Some(generation) => generation,
-        None => ports.cluster.apply(&patch, false).await?,
+        None => ports.cluster.apply(&patch, rollback.take_over).await?,
     };
     let endpoint = converge::endpoint(&config.endpoint, &config.role_arn, manifest)?;
     let endpoint_waits = match ports.sagemaker.ensure_endpoint(&endpoint).await {
@@ -159,7 +174,10 @@ where
         Err(error) if error.class() == Class::Transient => Some(error),
         Err(error) => return Err(error),
     };
-    reject(config, ports.sagemaker, rollback).await?;
+    let by_hand = match &rollback.guilty {
+        Some(guilty) => reject(ports.sagemaker, &config.environment, guilty).await?,
+        None => None,
+    };
     let mut over = vec![];
     for gone in std::iter::once(from).chain(&rollback.abandoned) {
         over.extend(candidate_names(&config.namespace, gone));
@@ -186,20 +204,8 @@ where
     Ok(Wrote {
         generation,
         endpoint_waits,
+        by_hand,
     })
-}
-
-/// The registry says so, too. A package that was deleted can't be approved again: that is as good.
-async fn reject(config: &Config, registry: &impl Registry, rollback: &Rollback) -> Result<()> {
-    let Some(guilty) = &rollback.guilty else {
-        return Ok(());
-    };
-    if guilty.part != Part::Model || registry.package(&guilty.identity).await?.is_none() {
-        return Ok(());
-    }
-    let why = format!("quarantined in {}: {}", config.environment, guilty.reason);
-    registry.reject(&guilty.identity, &why).await?;
-    Ok(())
 }
 
 /// Keeps the reason, closes a way back that was open, and calls people.
@@ -220,6 +226,7 @@ where
         reason,
         advice,
         caused_at,
+        sides,
     } = decision
     else {
         return Ok(());
@@ -233,6 +240,8 @@ where
         reason: reason.clone(),
         advice: advice.clone(),
         caused_at: Some(*caused_at),
+        bad: sides.bad.clone(),
+        good: sides.good.clone(),
     };
     let given_up = Announced::RollbackGivenUp(given_up).announcement()?;
     ports.bus.announce(&given_up).await

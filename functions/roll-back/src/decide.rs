@@ -1,17 +1,23 @@
 //! Whether the environment goes back to what is known good, and whether that is tried again.
 
+mod again;
+mod way;
+
 use domain::{
-    Result, converge,
+    Result,
     ports::Endpoint,
-    quarantine::{Difference, Entry, Part, Quarantine, differences, guilty},
+    quarantine::{Difference, Entry, Quarantine},
     release::{KnownGood, Manifest, Pointer, Progress, Target},
     rollout::Deployment,
 };
-use events::announced::RollbackFailed;
+use events::announced::Parts;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::Config;
+pub use again::again;
+pub(crate) use way::refuge;
+use way::roll_back;
 
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,6 +38,9 @@ pub enum Decision {
         advice: String,
         /// When what asked for it spoke.
         caused_at: Timestamp,
+        /// What the releases are made of.
+        #[serde(flatten)]
+        sides: Box<Sides>,
     },
     /// The next try isn't due yet.
     Later {
@@ -74,6 +83,17 @@ pub enum Decision {
     },
 }
 
+/// What the releases of a way back are made of, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Sides {
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad: Option<Parts>,
+    /// What should serve instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good: Option<Parts>,
+}
+
 /// A way back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rollback {
@@ -95,6 +115,15 @@ pub struct Rollback {
     pub guilty: Option<Entry>,
     /// Another release that was on its way, and whose alarms go.
     pub abandoned: Option<String>,
+    /// What both releases are made of.
+    #[serde(flatten)]
+    pub sides: Sides,
+    /// What a person has to do besides, since it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
+    /// Whether fields of the Deployment are taken from the manager that applied the first manifests, or
+    /// that a person named.
+    pub take_over: bool,
     /// Whether the pointer is there already, and only the effects are repeated.
     pub resumes: bool,
     /// The Deployment's generation when it carries the good release already, as beside a canary: it
@@ -121,6 +150,8 @@ pub struct Trigger {
     /// Whether it speaks of what the release did. Circumstances lead back as well, and nothing is
     /// quarantined for them.
     pub is_evidence: bool,
+    /// A field manager whose fields of the Deployment a person lets us take over.
+    pub take_over: Option<String>,
 }
 
 impl Trigger {
@@ -159,6 +190,27 @@ pub struct Facts {
     pub deployment: Option<Deployment>,
     /// The endpoint as it is now; `None` when there is none.
     pub endpoint: Option<Endpoint>,
+}
+
+impl Facts {
+    /// What both releases are made of.
+    pub(crate) fn sides(&self, good: Option<&str>) -> Sides {
+        Sides {
+            bad: self.parts_of_bad(),
+            good: good.and_then(|good| self.parts_of(good)),
+        }
+    }
+
+    fn parts_of_bad(&self) -> Option<Parts> {
+        let (from, bad) = (self.from.as_deref()?, self.bad.as_ref()?);
+        Parts::of(bad, self.pointer.build_of(from)).ok()
+    }
+
+    fn parts_of(&self, release: &str) -> Option<Parts> {
+        let mut refuges = self.refuges.iter();
+        let (_, manifest) = refuges.find(|(refuge, _)| refuge == release)?;
+        Parts::of(manifest, self.pointer.build_of(release)).ok()
+    }
 }
 
 /// The release that a trigger speaks against, as far as the pointer tells.
@@ -278,74 +330,6 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
     roll_back(trigger, facts, target, from, 1, config)
 }
 
-/// Seconds before each further try; the third one waits twice as long as the second.
-const PAUSE_S: i64 = 15;
-
-/// The rule for a way back that didn't lead to a healthy service; `at` is when that was said.
-pub fn again(
-    failed: &RollbackFailed,
-    at: Timestamp,
-    facts: &Facts,
-    config: &Config,
-) -> Result<Decision> {
-    let Some(target) = &facts.pointer.target else {
-        return Ok(Decision::NotLive {
-            reason: format!("nothing is live in {}", config.environment),
-        });
-    };
-    let over = || Decision::NotLive {
-        reason: format!(
-            "{} is the target since {}: this try is over",
-            target.release, target.since
-        ),
-    };
-    if target.caused_at != failed.caused_at {
-        return Ok(over());
-    }
-    let attempt = match &target.progress {
-        Progress::Restoring { from, attempt } if *from == failed.from => *attempt,
-        // A crash came between the pointer and the announcement.
-        Progress::Failed { .. } => return Ok(given_up(failed, config)),
-        _ => return Ok(over()),
-    };
-    if attempt == failed.attempt && attempt >= config.max_attempts {
-        return Ok(given_up(failed, config));
-    }
-    if attempt > failed.attempt + 1 {
-        return Ok(Decision::AlreadyThere {
-            reason: format!("try {attempt} is under way"),
-        });
-    }
-    let due = at.as_second() + PAUSE_S * i64::from(failed.attempt);
-    if let Ok(after_s @ 1..) = u64::try_from(due - facts.now.as_second()) {
-        return Ok(Decision::Later {
-            reason: format!(
-                "try {} failed at {}: {}; the next one waits {after_s} s",
-                failed.attempt, failed.stage, failed.reason
-            ),
-            after_s,
-        });
-    }
-    // What is to blame was listed by the first try, if anything is.
-    let trigger = Trigger {
-        release: Some(failed.from.clone()),
-        at: target.caused_at,
-        deployed_for: None,
-        words: target.cause.clone(),
-        is_alarm: false,
-        is_request: false,
-        is_evidence: false,
-    };
-    roll_back(
-        &trigger,
-        facts,
-        target,
-        &failed.from,
-        failed.attempt + 1,
-        config,
-    )
-}
-
 /// Why an alarm doesn't lead to a rollback any more; `None` when it does.
 pub(crate) fn unguarded(trigger: &Trigger, target: &Target, config: &Config) -> Option<String> {
     let judged = target
@@ -368,167 +352,6 @@ fn past_guard(
             config.guard_s
         )
     })
-}
-
-fn roll_back(
-    trigger: &Trigger,
-    facts: &Facts,
-    target: &Target,
-    from: &str,
-    attempt: u32,
-    config: &Config,
-) -> Result<Decision> {
-    let give_up = |reason: String, advice: &str| Decision::GiveUp {
-        from: from.to_owned(),
-        cause: trigger.words.clone(),
-        reason,
-        advice: advice.to_owned(),
-        caused_at: trigger.deployed_for.unwrap_or(trigger.at),
-    };
-    let Some(bad) = &facts.bad else {
-        return Ok(give_up(
-            format!("{from} has no manifest"),
-            "deploy a release that is known to work",
-        ));
-    };
-    let Some((release, manifest)) = refuge(facts)? else {
-        return Ok(give_up(
-            "no release is known good but the one that went wrong, or what is is quarantined or has no manifest"
-                .to_owned(),
-            "deploy a model and an image that are known to work: approve another package, or push another image",
-        ));
-    };
-    let strangers = facts
-        .deployment
-        .as_ref()
-        .map(|deployment| converge::strangers(deployment, &config.first_manager));
-    match strangers {
-        None => {
-            return Ok(give_up(
-                "the Deployment doesn't exist".to_owned(),
-                "apply the Kubernetes manifests, then ask for the rollback again",
-            ));
-        }
-        Some(strangers) if !strangers.is_empty() => {
-            return Ok(give_up(
-                format!(
-                    "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {}",
-                    strangers.join(", ")
-                ),
-                "roll back with that tool, or take them out of what it applies and ask for the rollback again",
-            ));
-        }
-        Some(_) => {}
-    }
-    let differences = differences(bad, manifest)?;
-    let patch = converge::deployment(release, manifest, "")?;
-    let carried = facts.deployment.as_ref();
-    let carried = carried.filter(|deployment| converge::carries(deployment, &patch));
-    let abandoned = if target.release == *release {
-        target.abandoned.clone()
-    } else {
-        (target.release != from).then(|| target.release.clone())
-    };
-    Ok(Decision::RollBack(Box::new(Rollback {
-        guilty: guilty_entry(trigger, facts, bad, from, &differences)?,
-        abandoned,
-        from: from.to_owned(),
-        release: release.clone(),
-        manifest: manifest.clone(),
-        reason: trigger.words.clone(),
-        caused_at: trigger.at,
-        attempt,
-        differences,
-        untouched: carried.map(|deployment| deployment.generation),
-        resumes: matches!(&target.progress, Progress::Restoring { from: bad, attempt: now } if bad == from && *now == attempt),
-    })))
-}
-
-/// What is quarantined for it; `None` where nothing speaks against the release itself.
-fn guilty_entry(
-    trigger: &Trigger,
-    facts: &Facts,
-    bad: &Manifest,
-    from: &str,
-    differences: &[Difference],
-) -> Result<Option<Entry>> {
-    // What was blamed for this release is: a further try, or a request after a way back that failed.
-    let entries = facts.quarantine.entries.iter();
-    let mut blamed = entries.filter(|entry| entry.release == from && entry.lifted.is_none());
-    if let Some(entry) = blamed.next() {
-        return Ok(Some(entry.clone()));
-    }
-    if !trigger.is_evidence {
-        return Ok(None);
-    }
-    let speaks_of_it = trigger.release.as_deref().is_none_or(|of| of == from);
-    let part = if speaks_of_it {
-        guilty(differences)
-    } else {
-        Part::Release
-    };
-    Ok(Some(Entry {
-        part,
-        identity: part.of(bad)?,
-        release: from.to_owned(),
-        reason: if speaks_of_it {
-            blame(&trigger.words, part, differences)
-        } else {
-            format!(
-                "{}; none of the release's parts is blamed for it",
-                trigger.words
-            )
-        },
-        since: trigger.at,
-        lifted: None,
-    }))
-}
-
-/// The first release on the way back that nothing forbids; what the way leads to already, if it does.
-pub(crate) fn refuge(facts: &Facts) -> Result<Option<&(String, Manifest)>> {
-    for refuge in &facts.refuges {
-        if facts.quarantine.forbids(&refuge.1)?.is_none() {
-            return Ok(Some(refuge));
-        }
-    }
-    Ok(None)
-}
-
-fn blame(words: &str, part: Part, differences: &[Difference]) -> String {
-    let differ: Vec<&str> = differences
-        .iter()
-        .map(|difference| difference.what.as_str())
-        .collect();
-    match part {
-        Part::Release => format!(
-            "{words}; {} differed from what is known good, and which of them is guilty can't be told",
-            if differ.is_empty() {
-                "nothing".to_owned()
-            } else {
-                differ.join(", ")
-            }
-        ),
-        _ => format!(
-            "{words}; only {} differed from what is known good",
-            differ.join(" and ")
-        ),
-    }
-}
-
-fn given_up(failed: &RollbackFailed, config: &Config) -> Decision {
-    Decision::GiveUp {
-        from: failed.from.clone(),
-        cause: format!("the way back to {}", failed.release),
-        reason: format!(
-            "{} tries failed, the last at {}: {}",
-            config.max_attempts, failed.stage, failed.reason
-        ),
-        advice: format!(
-            "the Deployment and the endpoint were set to {}: see what holds it up (`kubectl describe`, the endpoint's failure reason), then ask for the rollback again",
-            failed.release
-        ),
-        caused_at: failed.caused_at,
-    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ pub fn weigh(
             reason,
             advice: advice(facts.endpoint.as_ref(), &expected, config),
             caused_at: trigger.at,
+            sides: Box::new(facts.sides(None)),
         }));
     }
     Ok(Ok(trigger))

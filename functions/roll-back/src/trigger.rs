@@ -33,6 +33,7 @@ pub(crate) fn trigger(
                 is_alarm: true,
                 is_request: false,
                 is_evidence: true,
+                take_over: None,
             };
             let word = watched.map(|config| Word::Alarm {
                 config: config.clone(),
@@ -51,6 +52,7 @@ pub(crate) fn trigger(
                 is_alarm: true,
                 is_request: false,
                 is_evidence: true,
+                take_over: None,
             };
             Ok((trigger, Some(Word::Changed)))
         }
@@ -63,6 +65,7 @@ pub(crate) fn trigger(
                 is_alarm: false,
                 is_request: false,
                 is_evidence: failed.is_evidence(),
+                take_over: None,
             };
             Ok((trigger, None))
         }
@@ -78,6 +81,7 @@ pub(crate) fn trigger(
                 is_alarm: false,
                 is_request: true,
                 is_evidence: true,
+                take_over: request.take_over.clone(),
             };
             Ok((trigger, None))
         }

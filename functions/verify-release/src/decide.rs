@@ -50,6 +50,8 @@ pub enum Decision {
         elapsed_s: i64,
         /// Seconds after which it has failed.
         limit_s: i64,
+        /// Whether the API serves already, and only the endpoint is waited for.
+        api_serves: bool,
     },
     /// The release isn't the environment's target, or isn't any more.
     Superseded {
@@ -120,12 +122,14 @@ pub fn decide(started: &Started, target: &Target, facts: &Facts, config: &Config
         };
         return fail(lost.stage, format!("{over}{}", lost.reason));
     }
+    let api_serves = open.iter().all(|(open, _)| open.stage == "endpoint");
     match open.into_iter().next() {
         None => verified(started, target, facts, config),
         Some((open, limit_s)) => Decision::NotYet {
             reason: format!("{}: {}", open.stage, open.reason),
             elapsed_s,
             limit_s,
+            api_serves,
         },
     }
 }
@@ -188,14 +192,19 @@ fn verified(started: &Started, target: &Target, facts: &Facts, config: &Config) 
         },
         Started::Rollback(started) => {
             let restored_at = target.judged_at.unwrap_or(facts.now);
+            let api_since = target.api_serves_since.unwrap_or(restored_at);
             Decision::Restored {
                 restored: RollbackSucceeded {
                     release: target.release.clone(),
                     from: started.from.clone(),
                     seconds: restored_at.as_second() - target.caused_at.as_second(),
+                    api_seconds: Some(api_since.as_second() - target.caused_at.as_second()),
                     checks,
                     quarantined: started.quarantined.clone(),
                     caused_at: target.caused_at,
+                    bad: started.bad.clone(),
+                    good: started.good.clone(),
+                    by_hand: started.by_hand.clone(),
                 },
             }
         }

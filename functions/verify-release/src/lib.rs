@@ -122,7 +122,9 @@ where
 {
     let started = match received.event {
         Event::Announced(Announced::DeploymentStarted(started)) => Started::Deployment(started),
-        Event::Announced(Announced::RollbackStarted(started)) => Started::Rollback(started),
+        Event::Announced(Announced::RollbackStarted(started)) => {
+            Started::Rollback(Box::new(started))
+        }
         _ => {
             let reason = "only DeploymentStarted and RollbackStarted lead to a verification";
             return Ok(Step::Done(Decision::NotForThisFunction {
@@ -160,7 +162,13 @@ where
         }
         // Whether it is tried again is `roll-back`'s to say: the way back stays open.
         Decision::NotRestored { failed } => (None, Announced::RollbackFailed(failed.clone())),
-        Decision::NotYet { .. } => {
+        Decision::NotYet { api_serves, .. } => {
+            // The endpoint may take half an hour longer: what users have back is known now.
+            let next = pointer.value.api_serves(&target.release, facts.now);
+            if let (true, Some(next)) = (api_serves, next) {
+                let at = config.artifacts().pointer(&config.environment);
+                records::swap(ports.store, &at, &pointer, &next).await?;
+            }
             return Ok(Step::Wait {
                 after: config.look_again,
                 decision,

@@ -9,7 +9,7 @@ pub enum Started {
     /// A release became the target.
     Deployment(DeploymentStarted),
     /// What is known good became the target again.
-    Rollback(RollbackStarted),
+    Rollback(Box<RollbackStarted>),
 }
 
 impl Started {

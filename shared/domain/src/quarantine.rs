@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, names, release::Manifest};
+use crate::{Class, Error, Result, names, ports::Registry, release::Manifest};
 
 /// Version of the stored shape.
 pub const SCHEMA: u32 = 1;
@@ -133,6 +133,36 @@ impl Quarantine {
         entry.lifted = Some(lifted.clone());
         Some(changed)
     }
+}
+
+/// Lets the registry say of a guilty model package what the list says. A package that was deleted can't be
+/// approved again: that is as good. Where the registry refuses it, the list holds all the same, and the
+/// answer is what a person has to do by hand.
+pub async fn reject(
+    registry: &impl Registry,
+    environment: &str,
+    guilty: &Entry,
+) -> Result<Option<String>> {
+    if guilty.part != Part::Model {
+        return Ok(None);
+    }
+    let arn = &guilty.identity;
+    match mark(registry, environment, guilty).await {
+        Err(error) if error.class() == Class::Permanent => Ok(Some(format!(
+            "set the approval status of {arn} to Rejected: that was refused ({}). The quarantine keeps it from being deployed in {environment} meanwhile",
+            error.chain()
+        ))),
+        marked => marked.map(|()| None),
+    }
+}
+
+async fn mark(registry: &impl Registry, environment: &str, guilty: &Entry) -> Result<()> {
+    if registry.package(&guilty.identity).await?.is_none() {
+        return Ok(());
+    }
+    let why = format!("quarantined in {environment}: {}", guilty.reason);
+    registry.reject(&guilty.identity, &why).await?;
+    Ok(())
 }
 
 /// A part in which two releases differ.

@@ -205,6 +205,8 @@ mod tests {
                 reason: "r".into(),
                 advice: "a".into(),
                 caused_at: Some(second(at)),
+                bad: None,
+                good: None,
             }))
         };
         assert_ne!(given_up(1), given_up(2));

@@ -102,6 +102,12 @@ impl World {
         }
     }
 
+    /// A person deletes a package.
+    pub fn delete_package(&self, arn: &str) {
+        let mut state = self.state.borrow_mut();
+        state.packages.retain(|package| package.arn != arn);
+    }
+
     /// Every package, oldest first.
     pub fn packages(&self) -> Vec<Package> {
         let state = self.state.borrow();

@@ -1,6 +1,13 @@
+mod again;
+mod beside;
+
 use std::collections::BTreeMap;
 
-use domain::release::{Configuration, Image, Model, Restore, SCHEMA};
+use domain::{
+    converge,
+    quarantine::Part,
+    release::{Configuration, Image, Model, Restore, SCHEMA},
+};
 
 use super::*;
 
@@ -79,6 +86,7 @@ fn alarm(release: Option<&Manifest>, second: i64) -> Trigger {
         is_alarm: true,
         is_request: false,
         is_evidence: true,
+        take_over: None,
     }
 }
 
@@ -121,6 +129,18 @@ pub(crate) fn said(decision: &Decision) -> (String, String) {
         value["decision"].as_str().unwrap().to_owned(),
         value["reason"].as_str().unwrap_or_default().to_owned(),
     )
+}
+
+/// B, which has another image, is tried out beside A.
+fn trying_out() -> Facts {
+    let (a, b) = (release(1, 1), release(1, 2));
+    let pointer = Pointer::empty("dev")
+        .aim(&id(&a), at(10), at(10), "test")
+        .verified(&id(&a), at(20))
+        .unwrap()
+        .aim(&id(&b), at(100), at(99), "test")
+        .try_out(1, 3);
+    Facts { pointer, ..facts() }
 }
 
 #[test]
@@ -349,111 +369,6 @@ fn good_a_bad_b_bad_c_goes_back_to_a() {
 }
 
 #[test]
-fn a_way_back_that_fails_is_tried_again_to_a_limit() {
-    let failed = |attempt| RollbackFailed {
-        release: id(&release(1, 1)),
-        from: id(&release(1, 2)),
-        attempt,
-        stage: "rollout".into(),
-        reason: "0 of 2 pods".into(),
-        caused_at: at(200),
-    };
-    let cases = [
-        ("first try", 1, restoring(200, 1), "roll-back"),
-        (
-            "first try, after a crash",
-            1,
-            restoring(200, 2),
-            "roll-back",
-        ),
-        ("first try, late", 1, restoring(200, 3), "already-there"),
-        ("last try", 3, restoring(200, 3), "give-up"),
-        ("back meanwhile", 1, restored(200), "not-live"),
-    ];
-    for (name, attempt, facts, expected) in cases {
-        let decision = again(&failed(attempt), at(100), &facts, &config()).unwrap();
-        let (said, reason) = said(&decision);
-        assert_eq!(said, expected, "{name}: {reason}");
-        if let Decision::RollBack(back) = decision {
-            assert_eq!((back.attempt, back.caused_at), (2, at(200)), "{name}");
-            assert_eq!(back.resumes, name.contains("crash"), "{name}");
-        }
-    }
-    let facts = restoring(200, 3);
-    let pointer = facts
-        .pointer
-        .failed(&id(&release(1, 1)), "rollback: gave up", at(900))
-        .unwrap();
-    let facts = Facts { pointer, ..facts };
-    let decision = again(&failed(3), at(100), &facts, &config()).unwrap();
-    assert_eq!(
-        said(&decision).0,
-        "give-up",
-        "announced again after a crash"
-    );
-}
-
-/// B, which has another image, is tried out beside A.
-fn trying_out() -> Facts {
-    let (a, b) = (release(1, 1), release(1, 2));
-    let pointer = Pointer::empty("dev")
-        .aim(&id(&a), at(10), at(10), "test")
-        .verified(&id(&a), at(20))
-        .unwrap()
-        .aim(&id(&b), at(100), at(99), "test")
-        .try_out(1, 3);
-    Facts { pointer, ..facts() }
-}
-
-#[test]
-fn a_canary_is_taken_away_by_its_alarm_by_the_live_ones_and_by_a_verdict() {
-    let (a, b) = (release(1, 1), release(1, 2));
-    let no_data = Trigger {
-        is_alarm: false,
-        is_evidence: false,
-        ..alarm(Some(&b), 200)
-    };
-    let cases = [
-        ("its own alarm", alarm(Some(&b), 200), Some(Part::Image)),
-        (
-            "the live release's alarm",
-            alarm(Some(&a), 200),
-            Some(Part::Release),
-        ),
-        ("no data", no_data, None),
-    ];
-    for (name, trigger, part) in cases {
-        let facts = trying_out();
-        let of_the_live = trigger.release == Some(id(&a));
-        if of_the_live {
-            // Whether A could be gone away from is looked at first.
-            assert_eq!(
-                suspect(&trigger, &facts.pointer),
-                Some(id(&a).as_str()),
-                "{name}"
-            );
-            let alone = Facts {
-                refuges: vec![],
-                ..facts.clone()
-            };
-            assert_eq!(
-                canary_instead(&trigger, &alone, &facts.pointer).unwrap(),
-                Some(id(&b).as_str())
-            );
-        }
-        let Decision::RollBack(back) = decide(&trigger, &facts, &config()).unwrap() else {
-            panic!("{name}: expected a rollback");
-        };
-        assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)), "{name}");
-        let blamed = back.guilty.as_ref().map(|guilty| guilty.part);
-        assert_eq!(blamed, part, "{name}: {:?}", back.guilty);
-    }
-    let old = alarm(Some(&a), 99);
-    let decision = decide(&old, &trying_out(), &config()).unwrap();
-    assert_eq!(said(&decision).0, "not-live", "spoke before the canary");
-}
-
-#[test]
 fn a_deployment_that_carries_the_good_release_goes_on() {
     let (a, b) = (release(1, 1), release(1, 2));
     let patch = converge::deployment(&id(&a), &a, "then").unwrap();
@@ -480,151 +395,6 @@ fn a_deployment_that_carries_the_good_release_goes_on() {
         ..carries
     };
     assert_eq!(untouched(&other), None);
-}
-
-#[test]
-fn a_further_try_blames_what_the_first_one_did_and_nothing_that_was_lifted_since() {
-    let b = release(1, 2);
-    let alarm = alarm(Some(&b), 200);
-    let Decision::RollBack(first) = ruled(&alarm, &facts()) else {
-        panic!("expected a rollback");
-    };
-    let entry = first.guilty.clone().unwrap();
-    let failed = RollbackFailed {
-        release: id(&release(1, 1)),
-        from: id(&b),
-        attempt: 1,
-        stage: "rollout".into(),
-        reason: "0 of 2 pods".into(),
-        caused_at: at(200),
-    };
-    let second = |quarantine: Quarantine| {
-        let facts = Facts {
-            quarantine,
-            ..restoring(200, 1)
-        };
-        match again(&failed, at(100), &facts, &config()).unwrap() {
-            Decision::RollBack(again) => again.guilty,
-            other => panic!("{other:?}"),
-        }
-    };
-    let list = Quarantine::default().with(entry.clone()).unwrap();
-    assert_eq!(second(list.clone()), first.guilty);
-    let lifted = domain::quarantine::Lifted {
-        by: "ann".into(),
-        reason: "not its fault".into(),
-        at: at(300),
-    };
-    assert_eq!(second(list.lift(&entry.identity, &lifted).unwrap()), None);
-    assert_eq!(second(Quarantine::default()), None);
-}
-
-#[test]
-fn a_further_try_waits_the_longer_the_more_have_failed_and_is_of_the_same_way_back() {
-    let failed = |attempt, caused_at| RollbackFailed {
-        release: id(&release(1, 1)),
-        from: id(&release(1, 2)),
-        attempt,
-        stage: "write".into(),
-        reason: "403".into(),
-        caused_at: at(caused_at),
-    };
-    // Now is 205.
-    for (attempt, said_at, after) in [(1, 200, Some(10)), (2, 200, Some(25)), (1, 190, None)] {
-        let facts = restoring(200, attempt);
-        let decision = again(&failed(attempt, 200), at(said_at), &facts, &config()).unwrap();
-        let waits = match decision {
-            Decision::Later { after_s, .. } => Some(after_s),
-            _ => None,
-        };
-        assert_eq!(waits, after, "try {attempt}, which failed at {said_at}");
-    }
-    let decision = again(&failed(1, 150), at(100), &restoring(200, 1), &config()).unwrap();
-    assert_eq!(said(&decision).0, "not-live", "of a way back before");
-}
-
-/// The way back to A was given up.
-fn given_up_on() -> Facts {
-    let facts = restoring(200, 3);
-    let pointer = facts
-        .pointer
-        .failed(&id(&release(1, 1)), "rollback: gave up", at(900));
-    Facts {
-        pointer: pointer.unwrap(),
-        ..facts
-    }
-}
-
-fn asked(release: Option<&Manifest>, second: i64) -> Trigger {
-    Trigger {
-        words: "ann asked (request 7): try once more".into(),
-        is_alarm: false,
-        is_request: true,
-        ..alarm(release, second)
-    }
-}
-
-#[test]
-fn after_a_give_up_a_person_s_request_goes_the_same_way_once_more() {
-    let (a, b) = (release(1, 1), release(1, 2));
-    for named in [None, Some(&b)] {
-        let trigger = asked(named, 950);
-        let Decision::RollBack(back) = ruled(&trigger, &given_up_on()) else {
-            panic!("{named:?}: expected a rollback");
-        };
-        assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)));
-        assert_eq!((back.attempt, back.resumes), (1, false));
-        assert_eq!(back.abandoned, None);
-    }
-    for trigger in [alarm(Some(&b), 950), alarm(None, 200)] {
-        let (said, reason) = said(&ruled(&trigger, &given_up_on()));
-        assert!(said != "roll-back", "{said}: {reason}");
-    }
-}
-
-#[test]
-fn a_request_that_is_sent_twice_counts_once() {
-    let (a, b) = (release(1, 1), release(1, 2));
-    let restore = Restore {
-        now: at(203),
-        caused_at: at(200),
-        cause: asked(None, 200).words,
-    };
-    let pointer = facts().pointer.restore(&id(&a), &id(&b), 1, restore);
-    let back = pointer.verified(&id(&a), at(230)).unwrap();
-    let back = Facts {
-        pointer: back,
-        ..facts()
-    };
-    for named in [None, Some(&b)] {
-        assert_eq!(said(&ruled(&asked(named, 201), &back)).0, "already-there");
-    }
-    let another = Trigger {
-        words: "ann asked (request 8): try once more".into(),
-        ..asked(None, 240)
-    };
-    assert_ne!(said(&ruled(&another, &back)).0, "already-there");
-}
-
-#[test]
-fn an_alarm_of_what_is_live_counts_while_another_release_is_on_its_way() {
-    let (a, b, c) = (release(1, 1), release(1, 2), release(2, 2));
-    let rolling = facts().pointer.aim(&id(&c), at(150), at(149), "test");
-    let canary = rolling.clone().try_out(1, 3);
-    for pointer in [rolling, canary] {
-        let facts = Facts { pointer, ..facts() };
-        let Decision::RollBack(back) = ruled(&alarm(Some(&b), 200), &facts) else {
-            panic!("expected a rollback");
-        };
-        assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)));
-        assert_eq!(back.abandoned, Some(id(&c)));
-        assert_eq!(back.guilty.unwrap().part, Part::Image);
-
-        let (late, reason) = said(&ruled(&alarm(Some(&b), 3711), &facts));
-        assert_eq!(late, "nothing-wrong", "{reason}");
-        let (early, reason) = said(&ruled(&alarm(Some(&b), 100), &facts));
-        assert_eq!(early, "not-live", "{reason}");
-    }
 }
 
 #[test]

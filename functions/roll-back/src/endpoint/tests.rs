@@ -62,6 +62,7 @@ fn changed(at: Timestamp) -> Trigger {
         is_alarm: true,
         is_request: false,
         is_evidence: true,
+        take_over: None,
     }
 }
 

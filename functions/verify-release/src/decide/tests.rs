@@ -65,6 +65,8 @@ fn target(progress: Progress) -> Target {
         build: None,
         gone_from: None,
         abandoned: None,
+        gone_from_build: None,
+        api_serves_since: None,
         judged_at: None,
     }
 }
@@ -79,7 +81,7 @@ fn deployed() -> Started {
 }
 
 fn restored(attempt: u32) -> Started {
-    Started::Rollback(RollbackStarted {
+    Started::Rollback(Box::new(RollbackStarted {
         release: "release-a".into(),
         from: "release-b".into(),
         generation: 4,
@@ -89,7 +91,10 @@ fn restored(attempt: u32) -> Started {
         differences: vec![],
         quarantined: Some("image".into()),
         abandoned: None,
-    })
+        bad: None,
+        good: None,
+        by_hand: None,
+    }))
 }
 
 /// Everything as it should be, 20 s after the start.

@@ -1,6 +1,10 @@
 //! Events on the way back, and of what is quarantined.
 
-use domain::quarantine::{Difference, Part};
+use domain::{
+    Result,
+    quarantine::{Difference, Part},
+    release::Manifest,
+};
 use serde::{Deserialize, Serialize};
 
 /// See [`Announced::RollbackRequested`](super::Announced::RollbackRequested).
@@ -15,6 +19,33 @@ pub struct RollbackRequested {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// A field manager (`helm`) whose fields of the Deployment are taken over for it: image, variables and
+    /// annotations that name a release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<String>,
+}
+
+/// What a release is made of, as people tell one from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// `{repository}@{digest}`.
+    pub image: String,
+    /// ARN of the model package.
+    pub package_arn: String,
+    /// The build that caused the release: the image's tag, or that of the model; `None` where nothing says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+}
+
+impl Parts {
+    /// The parts of a release.
+    pub fn of(manifest: &Manifest, build: Option<String>) -> Result<Self> {
+        Ok(Self {
+            image: manifest.image.reference()?,
+            package_arn: manifest.model.package_arn.clone(),
+            build,
+        })
+    }
 }
 
 /// See [`Announced::RollbackStarted`](super::Announced::RollbackStarted).
@@ -40,6 +71,15 @@ pub struct RollbackStarted {
     /// Another release that was on its way, and isn't any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<String>,
+    /// What went wrong is made of this. Older events don't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad: Option<Parts>,
+    /// What is gone back to is made of this. Older events don't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<Parts>,
+    /// What a person has to do besides, since it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
 }
 
 /// See [`Announced::RollbackSucceeded`](super::Announced::RollbackSucceeded).
@@ -51,6 +91,10 @@ pub struct RollbackSucceeded {
     pub from: String,
     /// From the cause to the verified service.
     pub seconds: i64,
+    /// From the cause until the API was seen to serve it: the endpoint may take longer. Older events don't
+    /// say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_seconds: Option<i64>,
     /// What was checked, with figures.
     pub checks: Vec<String>,
     /// What is quarantined; `None` where nothing speaks against the release itself.
@@ -58,6 +102,15 @@ pub struct RollbackSucceeded {
     pub quarantined: Option<String>,
     /// When the cause spoke.
     pub caused_at: jiff::Timestamp,
+    /// What went wrong is made of this. Older events don't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad: Option<Parts>,
+    /// What serves again is made of this. Older events don't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<Parts>,
+    /// What a person has to do besides, since it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
 }
 
 /// See [`Announced::RollbackFailed`](super::Announced::RollbackFailed).
@@ -92,6 +145,12 @@ pub struct RollbackGivenUp {
     /// say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caused_at: Option<jiff::Timestamp>,
+    /// What went wrong is made of this. Older events don't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad: Option<Parts>,
+    /// What should serve instead is made of this; `None` where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<Parts>,
 }
 
 /// A part that was found guilty.
@@ -118,6 +177,9 @@ pub struct ReleaseDiagnosed {
     pub reason: String,
     /// Each combination that was tried, with figures.
     pub trials: Vec<String>,
+    /// What a person has to do besides, since it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
 }
 
 /// See [`Announced::LiftRequested`](super::Announced::LiftRequested).

@@ -1,0 +1,161 @@
+//! Where the way back leads, whether it is open, and what is to blame.
+
+use domain::{
+    Result, converge,
+    quarantine::{Difference, Entry, Part, differences, guilty},
+    release::{Manifest, Progress, Target},
+};
+
+use super::{Decision, Facts, Rollback, Trigger};
+use crate::Config;
+
+/// The decision to go back, once it is plain from what; or why nobody can.
+pub(crate) fn roll_back(
+    trigger: &Trigger,
+    facts: &Facts,
+    target: &Target,
+    from: &str,
+    attempt: u32,
+    config: &Config,
+) -> Result<Decision> {
+    let give_up = |reason: String, advice: String| Decision::GiveUp {
+        from: from.to_owned(),
+        cause: trigger.words.clone(),
+        reason,
+        advice,
+        caused_at: trigger.deployed_for.unwrap_or(trigger.at),
+        sides: Box::new(facts.sides(None)),
+    };
+    let Some(bad) = &facts.bad else {
+        return Ok(give_up(
+            format!("{from} has no manifest"),
+            "deploy a release that is known to work".to_owned(),
+        ));
+    };
+    let Some((release, manifest)) = refuge(facts)? else {
+        return Ok(give_up(
+            "no release is known good but the one that went wrong, or what is is quarantined or has no manifest"
+                .to_owned(),
+            "deploy a model and an image that are known to work: approve another package, or push another image".to_owned(),
+        ));
+    };
+    let Some(deployment) = &facts.deployment else {
+        return Ok(give_up(
+            "the Deployment doesn't exist".to_owned(),
+            "apply the Kubernetes manifests, then ask for the rollback again".to_owned(),
+        ));
+    };
+    let strangers = converge::strangers(deployment, &config.first_manager);
+    let (released, strangers): (Vec<&str>, Vec<&str>) = strangers
+        .into_iter()
+        .partition(|manager| trigger.take_over.as_deref() == Some(manager));
+    if !strangers.is_empty() {
+        let strangers = strangers.join(", ");
+        return Ok(give_up(
+            format!(
+                "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {strangers}"
+            ),
+            format!(
+                "roll back with that tool; or ask for the rollback again with `\"take_over\": \"{strangers}\"`, which takes these fields from it, and let it leave them alone from then on (ARCHITECTURE.md says how)"
+            ),
+        ));
+    }
+    let is_first = deployment.image_managers.contains(&config.first_manager);
+    let differences = differences(bad, manifest)?;
+    let patch = converge::deployment(release, manifest, "")?;
+    let take_over = is_first || !released.is_empty();
+    let carries = !take_over && converge::carries(deployment, &patch);
+    let is_on_its_way = target.release != *release && target.release != from;
+    let abandoned = if is_on_its_way {
+        Some(target.release.clone())
+    } else {
+        target.abandoned.clone()
+    };
+    Ok(Decision::RollBack(Box::new(Rollback {
+        guilty: guilty_entry(trigger, facts, bad, from, &differences)?,
+        abandoned,
+        from: from.to_owned(),
+        release: release.clone(),
+        manifest: manifest.clone(),
+        reason: trigger.words.clone(),
+        caused_at: trigger.at,
+        attempt,
+        differences,
+        sides: facts.sides(Some(release)),
+        by_hand: None,
+        take_over,
+        untouched: carries.then_some(deployment.generation),
+        resumes: matches!(&target.progress, Progress::Restoring { from: bad, attempt: now } if bad == from && *now == attempt),
+    })))
+}
+
+/// What is quarantined for it; `None` where nothing speaks against the release itself.
+fn guilty_entry(
+    trigger: &Trigger,
+    facts: &Facts,
+    bad: &Manifest,
+    from: &str,
+    differences: &[Difference],
+) -> Result<Option<Entry>> {
+    // What was blamed for this release is: a further try, or a request after a way back that failed.
+    let entries = facts.quarantine.entries.iter();
+    let mut blamed = entries.filter(|entry| entry.release == from && entry.lifted.is_none());
+    if let Some(entry) = blamed.next() {
+        return Ok(Some(entry.clone()));
+    }
+    if !trigger.is_evidence {
+        return Ok(None);
+    }
+    let speaks_of_it = trigger.release.as_deref().is_none_or(|of| of == from);
+    let part = if speaks_of_it {
+        guilty(differences)
+    } else {
+        Part::Release
+    };
+    Ok(Some(Entry {
+        part,
+        identity: part.of(bad)?,
+        release: from.to_owned(),
+        reason: if speaks_of_it {
+            blame(&trigger.words, part, differences)
+        } else {
+            format!(
+                "{}; none of the release's parts is blamed for it",
+                trigger.words
+            )
+        },
+        since: trigger.at,
+        lifted: None,
+    }))
+}
+
+/// The first release on the way back that nothing forbids; what the way leads to already, if it does.
+pub(crate) fn refuge(facts: &Facts) -> Result<Option<&(String, Manifest)>> {
+    for refuge in &facts.refuges {
+        if facts.quarantine.forbids(&refuge.1)?.is_none() {
+            return Ok(Some(refuge));
+        }
+    }
+    Ok(None)
+}
+
+fn blame(words: &str, part: Part, differences: &[Difference]) -> String {
+    let differ: Vec<&str> = differences
+        .iter()
+        .map(|difference| difference.what.as_str())
+        .collect();
+    match part {
+        Part::Release => format!(
+            "{words}; {} differed from what is known good, and which of them is guilty can't be told",
+            if differ.is_empty() {
+                "nothing".to_owned()
+            } else {
+                differ.join(", ")
+            }
+        ),
+        _ => format!(
+            "{words}; only {} differed from what is known good",
+            differ.join(" and ")
+        ),
+    }
+}
