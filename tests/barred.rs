@@ -7,7 +7,10 @@
     reason = "a test"
 )]
 
-use domain::{ports::Approval, release::Progress};
+use domain::{
+    ports::{Approval, Clock as _},
+    release::Progress,
+};
 use serde_json::{Value, json};
 use stories::{
     Pipeline,
@@ -253,6 +256,69 @@ fn a_lift_that_is_older_than_what_is_quarantined_is_refused() {
     assert_eq!(quarantined(&pipeline), ["image"]);
     assert_eq!(told(&pipeline, "Request refused"), 1);
     assert_eq!(told(&pipeline, "Quarantine lifted"), 0);
+}
+
+#[test]
+fn what_was_given_up_holds_up_no_deployment() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    pipeline.world.interleave("apply ", |world| {
+        world.edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
+    });
+    scene::push_another_image(&mut pipeline, "build-2");
+    let b = scene::target(&pipeline);
+    assert!(matches!(b.progress, Progress::Failed { .. }), "{b:?}");
+    assert!(b.release != a && b.given_up_at.is_some());
+
+    owned_by(&pipeline, "retail-forecast");
+    let begun = pipeline.world.now();
+    scene::push_another_image(&mut pipeline, "build-3");
+    let c = scene::target(&pipeline).release;
+    assert!(c != a && c != b.release);
+    serves(&pipeline, &c);
+    let took = pipeline.world.now().duration_since(begun).as_secs();
+    assert!(took < 60, "{took} s: {}", explain(&pipeline));
+    assert_eq!(told(&pipeline, "Waiting"), 0);
+}
+
+#[test]
+fn a_failure_that_nobody_goes_away_from_is_told_to_who_waits_and_a_request_ends_it() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    // `roll-back` never hears of it.
+    pipeline.lose("ReleaseFailed");
+    pipeline
+        .world
+        .edit_deployment(|deployment| deployment.paused = true);
+    scene::push_another_image(&mut pipeline, "build-2");
+    pipeline
+        .world
+        .edit_deployment(|deployment| deployment.paused = false);
+    let b = scene::target(&pipeline);
+    assert!(matches!(b.progress, Progress::Failed { .. }), "{b:?}");
+
+    let begun = pipeline.world.now();
+    let tags = ["latest-dev", "build-3"];
+    let events = pipeline
+        .world
+        .push_image("retail-forecast-infer", &tags, &[]);
+    for event in &events {
+        pipeline.deliver(event);
+    }
+    pipeline.settle_within(std::time::Duration::from_mins(3));
+    assert_eq!(scene::target(&pipeline).release, b.release);
+    assert_eq!(told(&pipeline, "Waiting"), 1, "{}", explain(&pipeline));
+    let body = notice(&pipeline, "Waiting");
+    let advice = format!("What to do: ask for a rollback of {}", b.release);
+    assert!(body.contains(&advice), "{body}");
+
+    let request = asked(&pipeline, Some(&b.release), "1");
+    deliver(&mut pipeline, &request);
+    let c = scene::target(&pipeline).release;
+    assert!(c != a && c != b.release, "{}", explain(&pipeline));
+    serves(&pipeline, &c);
+    let took = pipeline.world.now().duration_since(begun).as_secs();
+    assert!(took < 600, "{took} s: {}", explain(&pipeline));
 }
 
 /// Model B is live and known good after A; both are approved.

@@ -66,6 +66,20 @@ fn good_a_bad_b_bad_c_ends_with_a() {
 }
 
 #[test]
+fn a_refuge_without_a_manifest_doesn_t_bar_those_before_it() {
+    let (mut pipeline, a, b) = a_then_b();
+    scene::push_another_image(&mut pipeline, "build-3");
+    let c = scene::target(&pipeline).release;
+    serves(&pipeline, &c);
+    pipeline
+        .world
+        .delete(&Artifacts::new(ARTIFACTS_BUCKET).release(&b));
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &c);
+    deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &a);
+}
+
+#[test]
 fn a_bad_model_is_rejected_and_its_endpoint_goes_back_with_it() {
     let mut pipeline = scene::live();
     let a = scene::target(&pipeline).release;

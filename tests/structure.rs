@@ -318,6 +318,15 @@ fn settings_that_depend_on_each_other_agree() {
             "{function} waits for {wait} s, looking every {every_s} s"
         );
     }
+    // An alarm's message waits for the endpoint through every try, each as long as it is proved at most.
+    let tries = number("roll-back", "MAX_ATTEMPTS");
+    let wait = tries * number("verify-release", "ENDPOINT_LIMIT_S");
+    assert!(wait < number("roll-back", "RETRY_FOR_S"), "{wait}");
+    let receives = wait / roll_back::ENDPOINT_AGAIN_S;
+    assert!(
+        receives < number("roll-back", "max_receive_count"),
+        "roll-back waits for {wait} s, and has {receives} receives"
+    );
 }
 
 #[test]

@@ -243,6 +243,29 @@ pub fn lift_all(pipeline: &mut Pipeline) {
     pipeline.settle();
 }
 
+/// Somebody pauses the Deployment, or resumes it.
+pub fn pause(pipeline: &Pipeline, paused: bool) {
+    pipeline
+        .world
+        .edit_deployment(move |deployment| deployment.paused = paused);
+}
+
+/// A person asks to go back to what is known good.
+pub fn ask_to_go_back(pipeline: &mut Pipeline) {
+    let detail = serde_json::json!({
+        "request": "7",
+        "by": "ann",
+        "reason": "what held it up is gone",
+        "id": "00000000000d",
+    });
+    let asked = "RollbackRequested";
+    let event = pipeline
+        .world
+        .envelope("retail-forecast", asked, &[], &detail);
+    pipeline.deliver(&event);
+    pipeline.settle();
+}
+
 /// CloudWatch's event of an alarm that watches a release's metric, in the state ALARM.
 pub fn alarm(pipeline: &Pipeline, name: &str, release: &str) -> Value {
     let name = format!("RetailForecast-API-{name}-retail-forecast-dev");

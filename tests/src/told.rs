@@ -5,7 +5,7 @@ use memory::{Answers, Outcome};
 use crate::{Story, What, scene};
 
 /// The stories.
-pub const STORIES: [Story; 27] = [
+pub const STORIES: [Story; 30] = [
     Story {
         name: "a first upload",
         what: What::All,
@@ -208,6 +208,45 @@ pub const STORIES: [Story; 27] = [
             pipeline.deliver(&alarm);
             pipeline.settle();
         },
+    },
+    Story {
+        name: "a person's request after a way back was given up",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::push_another_image(pipeline, "build-2");
+            scene::pause(pipeline, true);
+            let release = scene::target(pipeline).release;
+            let alarm = scene::alarm(pipeline, "Error-Rate", &release);
+            pipeline.deliver(&alarm);
+            pipeline.settle();
+            scene::pause(pipeline, false);
+        },
+        tell: scene::ask_to_go_back,
+    },
+    Story {
+        name: "another image while the Deployment is paused",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::pause(pipeline, true);
+        },
+        tell: |pipeline| scene::push_another_image(pipeline, "build-2"),
+    },
+    Story {
+        name: "another image in the place of one that was abandoned",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            pipeline.lose("DeploymentStarted");
+            scene::push_another_image(pipeline, "build-2");
+            pipeline.lose("nothing");
+            pipeline.world.advance(std::time::Duration::from_mins(41));
+        },
+        tell: |pipeline| scene::push_another_image(pipeline, "build-3"),
     },
     Story {
         name: "another image with another setting, one of them bad",

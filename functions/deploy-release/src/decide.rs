@@ -7,12 +7,14 @@ use domain::{
     release::{Image, Manifest, Model, Pointer, Progress, Target},
     rollout::Deployment,
 };
-use events::announced::{ReleaseFailed, WRITE};
+use events::announced::{DeploymentWaits, ReleaseFailed, WRITE};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{Config, parts};
 
+/// Seconds after which people are told that a deployment waits for what only they may be able to end.
+const TOLD_AFTER_S: i64 = 60;
 /// Seconds until a busy environment is looked at again.
 const BUSY_S: u64 = 15;
 /// The same behind a canary, which bakes for long.
@@ -52,6 +54,9 @@ pub enum Decision {
         reason: String,
         /// Seconds until it is looked at again.
         again_s: u64,
+        /// What people are told when it takes long, and they can do something about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        told: Option<Box<DeploymentWaits>>,
     },
     /// The image's scan hasn't ended; it is waited for.
     Scanning {
@@ -452,7 +457,7 @@ fn against_pointer(
                 })
             }
             Progress::Deploying | Progress::Canary { .. } => None,
-            Progress::Restoring { .. } => busy(target, facts, config),
+            Progress::Restoring { .. } => busy(target, subject, facts, config),
             Progress::Verified => Some(Decision::AlreadyLive {
                 release: release.to_owned(),
                 reason: format!("live since {}, caused by {}", target.since, target.cause),
@@ -469,7 +474,7 @@ fn against_pointer(
             ),
         });
     }
-    busy(target, facts, config)
+    busy(target, subject, facts, config)
 }
 
 /// A first release has nothing to go back to: a newer cause tries it once more, since what it failed by may
@@ -512,10 +517,12 @@ fn is_repeat(release: &str, target: &Target, facts: &Facts) -> bool {
 }
 
 /// One release at a time, unless the one on its way is past every limit that could still end it. One that
-/// failed is gone away from first.
-fn busy(target: &Target, facts: &Facts, config: &Config) -> Option<Decision> {
+/// failed is gone away from first, unless that was given up: then the next release is the way out. `roll-back`
+/// takes seconds for it; where it says nothing for longer, people are told.
+fn busy(target: &Target, subject: &str, facts: &Facts, config: &Config) -> Option<Decision> {
     let good = facts.pointer.known_good.as_ref();
-    let is_gone_from = good.is_some_and(|good| good.release != target.release);
+    let is_gone_from =
+        good.is_some_and(|good| good.release != target.release) && target.given_up_at.is_none();
     let (since, limit, again_s) = match target.progress {
         Progress::Canary { .. } => (
             target.rolling_since(),
@@ -537,7 +544,22 @@ fn busy(target: &Target, facts: &Facts, config: &Config) -> Option<Decision> {
     } else {
         "has failed, and is to be gone away from,"
     };
+    let failed = match &target.progress {
+        Progress::Failed { reason } if seconds >= TOLD_AFTER_S => Some(reason),
+        _ => None,
+    };
+    let told = failed.map(|reason| DeploymentWaits {
+        subject: subject.to_owned(),
+        release: target.release.clone(),
+        reason: format!("it failed ({reason}), and isn't gone away from"),
+        advice: format!(
+            "ask for a rollback of {}: the deployment goes on as soon as it is gone away from, or given up; else {limit} s after it failed",
+            target.release
+        ),
+        caused_at: facts.caused_at,
+    });
     (seconds < limit).then(|| Decision::Busy {
+        told: told.map(Box::new),
         reason: format!(
             "{} {what} since {seconds} s; after {limit} s without a verdict it counts as abandoned",
             target.release

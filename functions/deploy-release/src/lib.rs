@@ -211,7 +211,11 @@ where
                 decision,
             });
         }
-        Decision::Busy { again_s, .. } => {
+        Decision::Busy { again_s, told, .. } => {
+            if let Some(waits) = told {
+                let waits = Announced::DeploymentWaits((**waits).clone());
+                ports.bus.announce(&waits.announcement()?).await?;
+            }
             return Ok(Step::Wait {
                 after: Duration::from_secs(*again_s),
                 decision,
@@ -222,6 +226,13 @@ where
         | Decision::AlreadyFailed { .. }
         | Decision::Unpromotable { .. }
         | Decision::NotForThisFunction { .. } => {}
+    }
+    if !matches!(decision, Decision::Deploy(_)) {
+        // A message that comes back may be one whose invocation wrote late and died.
+        let artifacts = config.artifacts();
+        let place = rollout::place(config, &artifacts);
+        let targets = (ports.store, ports.sagemaker, ports.cluster);
+        convergence::repair(&place, targets, &pointer.value).await?;
     }
     Ok(Step::Done(decision))
 }

@@ -3,9 +3,10 @@
 use convergence::{Moved, Place, Written, confirm, idle_alarms};
 use domain::{
     Class, Error, Result, converge,
+    layout::Artifacts,
     ports::{Alarms, Bus, Canaries, Clock, Cluster, EndpointSpec, Endpoints, ObjectStore},
     records::{self, Versioned},
-    release::{Pointer, Progress},
+    release::Pointer,
 };
 use events::{
     Announced,
@@ -40,6 +41,7 @@ where
         reason,
         ..
     } = rollout;
+    let mut moved = None;
     if !rollout.resumes {
         records::keep_decision(ports.store, &artifacts, NAME, release, rollout).await?;
         records::write(ports.store, &artifacts.release(release), manifest).await?;
@@ -59,13 +61,12 @@ where
             &next,
         )
         .await?;
-        // What was abandoned, or failed without a way back, leaves its alarms behind.
-        let left = pointer.value.target.as_ref();
-        let left =
-            left.filter(|left| left.release != *release && left.progress != Progress::Verified);
-        if let Some(left) = left {
-            forget(config, ports, &left.release).await?;
-        }
+        moved = Some(next);
+    }
+    // What was abandoned, or failed without a way back, leaves its alarms behind.
+    let target = moved.as_ref().unwrap_or(&pointer.value).target.as_ref();
+    if let Some(left) = target.and_then(|target| target.left_over.as_ref()) {
+        forget(config, ports, left).await?;
     }
     let begun = begin(config, ports, rollout).await;
     unless_refused(config, ports, rollout, begun).await
@@ -196,18 +197,23 @@ where
     W: Alarms,
 {
     let artifacts = config.artifacts();
-    let place = Place {
-        artifacts: &artifacts,
-        environment: &config.environment,
-        endpoint: &config.endpoint,
-        role_arn: &config.role_arn,
-    };
+    let place = place(config, &artifacts);
     let targets = (ports.store, ports.sagemaker, ports.cluster);
     let confirmed = confirm(&place, targets, release, written).await?;
     if confirmed.is_err() {
         forget(config, ports, release).await?;
     }
     Ok(confirmed)
+}
+
+/// Where the environment converges.
+pub(crate) fn place<'a>(config: &'a Config, artifacts: &'a Artifacts) -> Place<'a> {
+    Place {
+        artifacts,
+        environment: &config.environment,
+        endpoint: &config.endpoint,
+        role_arn: &config.role_arn,
+    }
 }
 
 /// Removes a release's own alarms, as far as the pointer doesn't need them any more.

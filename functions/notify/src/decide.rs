@@ -157,6 +157,17 @@ fn message(event: &Announced) -> Option<Message> {
                 event.subject, event.reason
             )],
         },
+        Announced::DeploymentWaits(event) => Message {
+            result: "Waiting",
+            about: last(&event.subject),
+            lines: vec![
+                format!(
+                    "{} waits behind {}: {}",
+                    event.subject, event.release, event.reason
+                ),
+                format!("What to do: {}", event.advice),
+            ],
+        },
         Announced::ReleaseVerified(event) => Message {
             result: "Success",
             about: built(event.build.as_deref(), &event.release),

@@ -8,7 +8,6 @@ use domain::{
     alarms::candidate_names,
     converge,
     endpoint::alarm_names,
-    layout::Artifacts,
     ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore, Registry},
     quarantine::reject,
     records::{self, Versioned},
@@ -19,14 +18,16 @@ use events::{
     announced::{RollbackFailed, RollbackGivenUp, RollbackStarted, WRITE},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     Config, NAME, Ports,
     decide::{Decision, Rollback},
     quarantine,
 };
 
-/// How long until an endpoint that is being updated is looked at again.
-const UPDATING: Duration = Duration::from_secs(20);
+/// Seconds until an endpoint that is being updated is looked at again.
+pub const ENDPOINT_AGAIN_S: u64 = 20;
 
 /// What became of the writes.
 struct Wrote {
@@ -133,7 +134,7 @@ where
     }
     Ok(match wrote.endpoint_waits {
         Some(_) => Step::Wait {
-            after: UPDATING,
+            after: Duration::from_secs(ENDPOINT_AGAIN_S),
             decision,
         },
         None => Step::Done(decision),
@@ -179,7 +180,8 @@ where
         None => None,
     };
     let mut over = vec![];
-    for gone in std::iter::once(from).chain(&rollback.abandoned) {
+    let others = rollback.abandoned.iter().chain(&rollback.left_over);
+    for gone in std::iter::once(from).chain(others) {
         over.extend(candidate_names(&config.namespace, gone));
         let manifest: Option<Manifest> =
             records::read(ports.store, &artifacts.release(gone)).await?;
@@ -208,12 +210,14 @@ where
     })
 }
 
-/// Keeps the reason, closes a way back that was open, and calls people.
+/// Keeps the reason, closes a way back that was open, and calls people. `of_failure` says that what failed is
+/// given up by it: the next deployment is the way out then, and doesn't wait.
 pub(crate) async fn give_up<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
     decision: &Decision,
     pointer: &Versioned<Pointer>,
+    of_failure: bool,
 ) -> Result<()>
 where
     S: ObjectStore,
@@ -233,7 +237,13 @@ where
     };
     let artifacts = config.artifacts();
     records::keep_decision(ports.store, &artifacts, NAME, from, decision).await?;
-    close(config, ports, reason, &artifacts, pointer).await?;
+    let now = ports.clock.now();
+    let next = closed(&pointer.value, reason, now);
+    let next = next.or_else(|| pointer.value.give_up(from, now).filter(|_| of_failure));
+    if let Some(next) = next {
+        let at = artifacts.pointer(&config.environment);
+        records::swap(ports.store, &at, pointer, &next).await?;
+    }
     let given_up = RollbackGivenUp {
         from: from.clone(),
         cause: cause.clone(),
@@ -247,32 +257,11 @@ where
     ports.bus.announce(&given_up).await
 }
 
-async fn close<S, R, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, K, W, B, C>,
-    reason: &str,
-    artifacts: &Artifacts,
-    pointer: &Versioned<Pointer>,
-) -> Result<()>
-where
-    S: ObjectStore,
-    C: Clock,
-{
-    let Some(target) = &pointer.value.target else {
-        return Ok(());
-    };
+/// The pointer without the way back that was open; `None` when none was.
+fn closed(pointer: &Pointer, reason: &str, now: Timestamp) -> Option<Pointer> {
+    let target = pointer.target.as_ref()?;
     if !matches!(target.progress, Progress::Restoring { .. }) {
-        return Ok(());
+        return None;
     }
-    let reason = format!("rollback: {reason}");
-    let next = pointer
-        .value
-        .failed(&target.release, &reason, ports.clock.now());
-    match next {
-        Some(next) => {
-            let at = artifacts.pointer(&config.environment);
-            records::swap(ports.store, &at, pointer, &next).await
-        }
-        None => Ok(()),
-    }
+    pointer.failed(&target.release, &format!("rollback: {reason}"), now)
 }

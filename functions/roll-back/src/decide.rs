@@ -115,6 +115,9 @@ pub struct Rollback {
     pub guilty: Option<Entry>,
     /// Another release that was on its way, and whose alarms go.
     pub abandoned: Option<String>,
+    /// A release that the one that went wrong took the place of, and whose alarms go as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_over: Option<String>,
     /// What both releases are made of.
     #[serde(flatten)]
     pub sides: Sides,

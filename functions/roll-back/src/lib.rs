@@ -15,6 +15,7 @@ mod trigger;
 
 use std::time::Duration;
 
+use convergence::Place;
 use domain::{
     Result, Step,
     layout::Artifacts,
@@ -32,6 +33,8 @@ use crate::{
     endpoint::weigh,
     trigger::trigger,
 };
+
+pub use back::ENDPOINT_AGAIN_S;
 
 /// The function's name.
 pub const NAME: &str = "roll-back";
@@ -113,6 +116,10 @@ where
         return Ok(Step::Done(lifted));
     }
     let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
+    if matches!(received.event, Event::Endpoint(_)) {
+        // Before it is laid to the live release: an update that nobody stands for any more may have ended.
+        repair(config, ports, &pointer.value).await?;
+    }
     let decision = rule(config, ports, &received, &pointer.value).await?;
     match &decision {
         Decision::RollBack(rollback) => {
@@ -124,7 +131,13 @@ where
                 decision,
             });
         }
-        Decision::GiveUp { .. } => back::give_up(config, ports, &decision, &pointer).await?,
+        Decision::GiveUp { .. } => {
+            let of_failure = matches!(
+                received.event,
+                Event::Announced(Announced::ReleaseFailed(_) | Announced::RollbackRequested(_))
+            );
+            back::give_up(config, ports, &decision, &pointer, of_failure).await?;
+        }
         Decision::NotLive { reason } | Decision::NothingWrong { reason } => {
             if let Event::Announced(Announced::RollbackRequested(request)) = &received.event {
                 let what = request.release.as_deref().unwrap_or("what is live");
@@ -134,7 +147,35 @@ where
         }
         _ => {}
     }
+    if matches!(
+        decision,
+        Decision::NotLive { .. } | Decision::AlreadyThere { .. } | Decision::NothingWrong { .. }
+    ) {
+        repair(config, ports, &pointer.value).await?;
+    }
     Ok(Step::Done(decision))
+}
+
+/// A message that comes back may be one whose invocation wrote late and died.
+async fn repair<S, R, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, W, B, C>,
+    pointer: &Pointer,
+) -> Result<()>
+where
+    S: ObjectStore,
+    R: Endpoints,
+    K: Cluster + Canaries,
+{
+    let artifacts = config.artifacts();
+    let place = Place {
+        artifacts: &artifacts,
+        environment: &config.environment,
+        endpoint: &config.endpoint,
+        role_arn: &config.role_arn,
+    };
+    let targets = (ports.store, ports.sagemaker, ports.cluster);
+    convergence::repair(&place, targets, pointer).await
 }
 
 /// Gathers what the event needs to be decided, and decides.

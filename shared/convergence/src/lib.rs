@@ -11,9 +11,11 @@ use domain::{
     alarms::candidate_names,
     converge, endpoint,
     layout::Artifacts,
+    names,
     ports::{Canaries, Cluster, Endpoints, ObjectStore},
     records,
     release::{Manifest, Pointer, Progress, endpoint_config},
+    rollout::Deployment,
 };
 
 /// Which environment converges.
@@ -90,6 +92,52 @@ where
         release: release.to_owned(),
         to: to.unwrap_or_else(|| "nothing".to_owned()),
     }))
+}
+
+/// What a late write left behind whose invocation died before it looked: its message comes back, and is
+/// decided otherwise by then. While the pointer's target is verified, nobody writes; so whatever else of ours
+/// runs then is such a write, and what the pointer says is written again. That is an error of
+/// [`domain::Class::Transient`]: the event is decided once more, and looks once more.
+pub async fn repair<S, E, K>(
+    place: &Place<'_>,
+    (store, endpoints, cluster): (&S, &E, &K),
+    pointer: &Pointer,
+) -> Result<()>
+where
+    S: ObjectStore,
+    E: Endpoints,
+    K: Cluster + Canaries,
+{
+    let target = pointer.target.as_ref();
+    let Some(target) = target.filter(|target| target.progress == Progress::Verified) else {
+        return Ok(());
+    };
+    let Some(served) = served(place.artifacts, store, &target.release).await? else {
+        return Ok(());
+    };
+    let carried = |deployment: Option<Deployment>| {
+        let mut environment = deployment.map(|deployment| deployment.environment)?;
+        environment.remove("DEPLOYMENT_ID")
+    };
+    let runs = carried(cluster.deployment().await?).filter(|runs| *runs != target.release);
+    let canary = cluster.canary().await?;
+    let tried = carried(canary.filter(|canary| canary.wanted > 0));
+    let ours = format!("{}-{}-", names::PROJECT, place.environment);
+    let endpoint = endpoints
+        .endpoint(place.endpoint)
+        .await?
+        .filter(|endpoint| {
+            // One that is being updated is told of by its own event.
+            let is_other = endpoint.config != served && endpoint.config.starts_with(&ours);
+            endpoint.status == "InService" && is_other
+        });
+    let late = runs.or(tried).or(endpoint.map(|endpoint| endpoint.config));
+    match late {
+        Some(late) => {
+            Ok(confirm(place, (store, endpoints, cluster), &late, Written::AllPods).await??)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Takes the canary away, and gives it back when the pointer says by then that another release is tried out:

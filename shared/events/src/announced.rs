@@ -37,6 +37,8 @@ pub enum Announced {
     ModelRegistered(ModelRegistered),
     /// An approved model or a scanned image was not deployed, and why.
     DeploymentSkipped(DeploymentSkipped),
+    /// An approved model or a scanned image waits for what only people may be able to end.
+    DeploymentWaits(DeploymentWaits),
     /// A release became the environment's target.
     DeploymentStarted(DeploymentStarted),
     /// A release is tried out on a share of the pods, beside what is live.
@@ -90,6 +92,9 @@ impl Announced {
             Self::ModelRegistered(event) => event.package_arn.clone(),
             Self::DeploymentSkipped(event) => {
                 format!("{} {} {}", event.subject, event.reason, event.caused_at)
+            }
+            Self::DeploymentWaits(event) => {
+                format!("{} {} {}", event.subject, event.release, event.caused_at)
             }
             Self::DeploymentStarted(event) => format!(
                 "{} {} {:?}",

@@ -65,15 +65,15 @@ pub(crate) fn roll_back(
     let patch = converge::deployment(release, manifest, "")?;
     let take_over = is_first || !released.is_empty();
     let carries = !take_over && converge::carries(deployment, &patch);
-    let is_on_its_way = target.release != *release && target.release != from;
-    let abandoned = if is_on_its_way {
-        Some(target.release.clone())
-    } else {
+    let abandoned = if target.release == *release {
         target.abandoned.clone()
+    } else {
+        (target.release != from).then(|| target.release.clone())
     };
     Ok(Decision::RollBack(Box::new(Rollback {
         guilty: guilty_entry(trigger, facts, bad, from, &differences)?,
         abandoned,
+        left_over: target.left_over.clone(),
         from: from.to_owned(),
         release: release.clone(),
         manifest: manifest.clone(),

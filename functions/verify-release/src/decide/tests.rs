@@ -66,6 +66,8 @@ fn target(progress: Progress) -> Target {
         gone_from: None,
         abandoned: None,
         gone_from_build: None,
+        left_over: None,
+        given_up_at: None,
         api_serves_since: None,
         judged_at: None,
     }

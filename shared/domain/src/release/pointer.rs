@@ -72,6 +72,11 @@ impl Pointer {
             gone_from: None,
             gone_from_build: None,
             abandoned: None,
+            left_over: self
+                .unverified()
+                .filter(|left| *left != release)
+                .map(str::to_owned),
+            given_up_at: None,
             api_serves_since: None,
             judged_at: None,
         };
@@ -187,6 +192,11 @@ impl Pointer {
                 gone_from: Some(bad.to_owned()),
                 gone_from_build: self.build_of(bad),
                 abandoned: self.abandoned_for(good, bad),
+                left_over: self
+                    .target
+                    .as_ref()
+                    .and_then(|target| target.left_over.clone()),
+                given_up_at: None,
                 api_serves_since: None,
                 judged_at: None,
             }),
@@ -207,14 +217,13 @@ impl Pointer {
         of_target.or(of_gone).or(of_good).cloned()
     }
 
-    /// What is on its way while `bad` is gone away from; what was so before `bad`, or when the way back was
-    /// tried first.
+    /// What is on its way while `bad` is gone away from; what was so already when the way back is tried again.
     fn abandoned_for(&self, good: &str, bad: &str) -> Option<String> {
         let target = self.target.as_ref()?;
-        if target.release == good || target.release == bad {
+        if target.release == good {
             return target.abandoned.clone();
         }
-        Some(target.release.clone())
+        (target.release != bad).then(|| target.release.clone())
     }
 
     /// The pointer once the API was seen to serve what is brought back; `None` when that isn't `release`, or
@@ -253,6 +262,7 @@ impl Pointer {
         };
         let target = Target {
             progress: Progress::Verified,
+            left_over: None,
             judged_at: Some(now),
             ..target.clone()
         };
@@ -278,6 +288,30 @@ impl Pointer {
             target: Some(target),
             ..self.clone()
         })
+    }
+
+    /// The pointer once it is plain that there is no way back from a release that failed; `None` when
+    /// `release` isn't that, or it is known.
+    #[must_use]
+    pub fn give_up(&self, release: &str, now: Timestamp) -> Option<Self> {
+        let target = self.target.as_ref()?;
+        let is_new = target.release == release
+            && matches!(target.progress, Progress::Failed { .. })
+            && target.given_up_at.is_none();
+        is_new.then(|| {
+            self.with_target(Target {
+                given_up_at: Some(now),
+                ..target.clone()
+            })
+        })
+    }
+
+    /// The target, when it was never verified.
+    fn unverified(&self) -> Option<&str> {
+        let target = self.target.as_ref()?;
+        let good = self.known_good.as_ref().map(|good| &good.release);
+        let was_verified = target.progress == Progress::Verified || good == Some(&target.release);
+        (!was_verified).then_some(target.release.as_str())
     }
 
     fn open(&self, release: &str) -> Option<&Target> {

@@ -75,6 +75,12 @@ pub struct Target {
     /// The release that was on its way when the one before it, which was live, had to be gone away from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<String>,
+    /// The release whose place it took though that was never verified: its own alarms may be there still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_over: Option<String>,
+    /// When a release that failed was given up, since there is no way back from it: nothing waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up_at: Option<Timestamp>,
     /// When the API was first seen to serve it again, on the way back: the endpoint may take longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_serves_since: Option<Timestamp>,

@@ -13,6 +13,21 @@ pub struct DeploymentSkipped {
     pub caused_at: jiff::Timestamp,
 }
 
+/// See [`Announced::DeploymentWaits`](super::Announced::DeploymentWaits).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentWaits {
+    /// Model package ARN or `{repository}@{digest}` that waits.
+    pub subject: String,
+    /// The release that it waits behind.
+    pub release: String,
+    /// Why.
+    pub reason: String,
+    /// What a person can do.
+    pub advice: String,
+    /// When what waits happened.
+    pub caused_at: jiff::Timestamp,
+}
+
 /// See [`Announced::DeploymentStarted`](super::Announced::DeploymentStarted).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentStarted {
