@@ -18,6 +18,7 @@ pub fn normal(world: &Value) -> Value {
                 "seconds",
                 "api_seconds",
                 "api_serves_since",
+                "given_up_at",
                 "scheduled",
                 "id",
                 "fact",

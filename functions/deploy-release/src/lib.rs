@@ -34,6 +34,7 @@ use events::{Announced, Event, Received, announced::DeploymentSkipped};
 use crate::{
     decide::{Decision, Facts, Half, decide},
     images::scanned,
+    rollout::Writer,
 };
 
 /// The function's name.
@@ -187,7 +188,8 @@ where
     let decision = decide(&half, &facts, config)?;
     match &decision {
         Decision::Deploy(rollout) => {
-            if let Some(failed) = rollout::roll_out(config, ports, rollout, &pointer).await? {
+            let writer = Writer { config, ports };
+            if let Some(failed) = writer.roll_out(rollout, &pointer).await? {
                 return Ok(Step::Done(Decision::Unwritable { failed }));
             }
         }

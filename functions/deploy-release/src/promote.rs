@@ -14,7 +14,7 @@ use events::announced::{CanaryPassed, PROMOTION, QUARANTINE, ReleaseFailed, WRIT
 use crate::{
     Config, NAME, Ports,
     decide::{Decision, Rollout, Strategy, frozen, not_ours},
-    rollout,
+    rollout::{self, Writer},
 };
 
 /// What is known when deciding.
@@ -141,6 +141,7 @@ where
         .value,
     };
     let decision = decide(passed, &facts, config)?;
+    let writer = Writer { config, ports };
     let now = ports.clock.now();
     match &decision {
         Decision::Deploy(rollout) => {
@@ -156,8 +157,8 @@ where
                 )
                 .await?;
             }
-            let wrote = rollout::all_pods(config, ports, rollout).await;
-            let refused = rollout::unless_refused(config, ports, rollout, wrote).await?;
+            let wrote = writer.all_pods(rollout).await;
+            let refused = writer.unless_refused(rollout, wrote).await?;
             if let Some(failed) = refused {
                 return Ok(Decision::Unwritable { failed });
             }
@@ -179,8 +180,7 @@ where
         Decision::NotForThisFunction { .. } if is_settled(&pointer.value) => {
             // The rollout of what had passed may have been overtaken, and its last write come late, while
             // the endpoint took no other.
-            let (Ok(()) | Err(_)) =
-                rollout::confirmed(config, ports, &passed.release, Written::AllPods).await?;
+            let (Ok(()) | Err(_)) = writer.confirmed(&passed.release, Written::AllPods).await?;
         }
         _ => {}
     }

@@ -1,0 +1,167 @@
+//! Whether the half that an event is about may be part of a release, and with which other half.
+
+use domain::{
+    ports::{Approval, Package, Scan, StoredImage},
+    release::{Image, Model},
+};
+
+use super::{Decision, Facts};
+use crate::{Config, parts};
+
+/// A model goes live with the live image; the first one with the image that carries the tag.
+pub(super) fn admit_model(
+    package: &Package,
+    facts: &Facts,
+    config: &Config,
+) -> std::result::Result<(Model, Image), Decision> {
+    if package.group != config.group {
+        return Err(Decision::NotForThisFunction {
+            reason: format!(
+                "{} is in the group {}, and not in {}",
+                package.arn, package.group, config.group
+            ),
+        });
+    }
+    let skip = |reason: String| Decision::Skip {
+        subject: package.arn.clone(),
+        reason,
+    };
+    match package.approval {
+        Approval::Approved => {}
+        Approval::Rejected => {
+            let why = package
+                .approval_description
+                .as_deref()
+                .unwrap_or("no reason given");
+            return Err(skip(format!("the model package is Rejected ({why})")));
+        }
+        Approval::PendingManualApproval => {
+            return Err(skip(
+                "the model package is registered and waits for a person's approval".to_owned(),
+            ));
+        }
+    }
+    if let (Some(base), Some(target)) = (&facts.base, &facts.pointer.target)
+        && let Some(live) = parts::version(&base.model.package_arn)
+        && live > package.version
+        && facts.caused_at <= target.caused_at
+    {
+        return Err(Decision::NotForThisFunction {
+            reason: format!(
+                "version {} came late: version {live} is live since, and was approved after it",
+                package.version
+            ),
+        });
+    }
+    let model = parts::model(package).map_err(|missing| {
+        skip(format!("the model package has no metadata `{missing}`: it wasn't registered by this system, so nothing says how it was judged"))
+    })?;
+    if let Some(base) = &facts.base {
+        return Ok((model, base.image.clone()));
+    }
+    let hold = |reason: String| Decision::Hold {
+        package_arn: package.arn.clone(),
+        reason,
+    };
+    match &facts.tagged_image {
+        None => Err(hold(format!(
+            "no release is live and no image is tagged `{}` in {}",
+            config.image_tag, config.infer_repository
+        ))),
+        Some((stored, scan)) => match findings(scan.as_ref()) {
+            Some(reason) => Err(hold(format!(
+                "the image tagged `{}` can't be used: {reason}",
+                config.image_tag
+            ))),
+            None => Ok((model, stored.image.clone())),
+        },
+    }
+}
+
+/// An image goes live with the live model; the first one with the model that waits.
+pub(super) fn admit_image(
+    stored: &StoredImage,
+    scan: Option<&Scan>,
+    facts: &Facts,
+    config: &Config,
+) -> std::result::Result<(Model, Image), Decision> {
+    if !stored.tags.contains(&config.image_tag) {
+        return Err(Decision::NotForThisFunction {
+            reason: format!(
+                "{} doesn't carry the tag `{}`: it is for another environment, or a newer image took the tag",
+                stored.image.digest, config.image_tag
+            ),
+        });
+    }
+    let skip = |reason: String| Decision::Skip {
+        subject: format!("{}@{}", stored.image.repository, stored.image.digest),
+        reason,
+    };
+    let waited = facts.now.duration_since(facts.caused_at).as_secs();
+    if let Some(reason) = findings(scan) {
+        let limit = config.scan_limit_s;
+        return Err(if is_finished(scan) {
+            skip(reason)
+        } else if waited < i64::from(limit) {
+            let reason = format!("{reason}: waited for {waited} s, and {limit} s at most");
+            Decision::Scanning { reason }
+        } else {
+            skip(format!(
+                "{reason}, {limit} s after its push (SCAN_LIMIT_S): scan it, then push the tag again"
+            ))
+        });
+    }
+    if let Some(base) = &facts.base {
+        return match &facts.base_model {
+            Some(package) if package.approval == Approval::Approved => {
+                Ok((base.model.clone(), stored.image.clone()))
+            }
+            other => Err(skip(format!(
+                "the live model {} is {}: no release is made with it; approve it, or another model first",
+                base.model.package_arn,
+                other
+                    .as_ref()
+                    .map_or("not in the registry".to_owned(), |package| format!(
+                        "{:?}",
+                        package.approval
+                    ))
+            ))),
+        };
+    }
+    match &facts.waiting_model {
+        None => Err(skip("no model is live or waits for an image: the first approved model goes live in this image".to_owned())),
+        Some(package) if package.approval != Approval::Approved => {
+            Err(skip(format!("the model that waited, {}, is {:?} now", package.arn, package.approval)))
+        }
+        Some(package) => match parts::model(package) {
+            Ok(model) => Ok((model, stored.image.clone())),
+            Err(missing) => Err(skip(format!("the model that waits, {}, has no metadata `{missing}`", package.arn))),
+        },
+    }
+}
+
+/// Whether there is a scan that won't go on by itself.
+fn is_finished(scan: Option<&Scan>) -> bool {
+    scan.is_some_and(|scan| !matches!(scan.status.as_str(), "PENDING" | "IN_PROGRESS"))
+}
+
+/// Why an image must not run; `None` when its scan finished without HIGH or CRITICAL findings.
+pub(crate) fn findings(scan: Option<&Scan>) -> Option<String> {
+    let Some(scan) = scan else {
+        return Some("the image has not been scanned".to_owned());
+    };
+    if scan.status == "UNSUPPORTED_IMAGE" {
+        return Some("ECR's scanner can't read the image (UNSUPPORTED_IMAGE), and `scans/` in the artifacts bucket has no result of the pipeline's scan of this digest".to_owned());
+    }
+    if !matches!(scan.status.as_str(), "COMPLETE" | "ACTIVE") {
+        return Some(format!(
+            "the image's scan is {}, and only a finished scan says that it is clean",
+            scan.status
+        ));
+    }
+    let count = |severity: &str| scan.findings.get(severity).copied().unwrap_or(0);
+    let (critical, high) = (count("CRITICAL"), count("HIGH"));
+    (critical + high > 0).then(|| {
+        format!("the image's scan found {critical} CRITICAL and {high} HIGH vulnerabilities")
+    })
+}
