@@ -1,5 +1,7 @@
 //! What people are told, and in which words.
 
+mod rollbacks;
+
 use std::collections::BTreeMap;
 
 use domain::{
@@ -9,7 +11,7 @@ use domain::{
 };
 use events::{
     Announced,
-    announced::{CheckVerdict, NOT_STARTED, Parts},
+    announced::{CheckVerdict, NOT_STARTED},
 };
 use serde::Serialize;
 
@@ -215,7 +217,7 @@ fn message(event: &Announced) -> Option<Message> {
         | Announced::RollbackSucceeded(_)
         | Announced::RollbackGivenUp(_)
         | Announced::ReleaseDiagnosed(_)
-        | Announced::QuarantineLifted(_) => return of_rollback(event),
+        | Announced::QuarantineLifted(_) => return rollbacks::message(event),
         Announced::DatasetValidated(_)
         | Announced::CanaryStarted(_)
         | Announced::CanaryPassed(_)
@@ -230,132 +232,9 @@ fn message(event: &Announced) -> Option<Message> {
     Some(message)
 }
 
-/// What people are told of the way back to what is known good.
-fn of_rollback(event: &Announced) -> Option<Message> {
-    let message =
-        match event {
-            Announced::RollbackStarted(event) => {
-                Message {
-                    result: "Rollback started",
-                    about: event.from.clone(),
-                    lines: [
-                        format!(
-                            "{} goes back to {} (try {}): {}",
-                            event.from, event.release, event.attempt, event.cause
-                        ),
-                        quarantined(event.quarantined.as_deref()),
-                    ]
-                    .into_iter()
-                    .chain(both(event.bad.as_ref(), event.good.as_ref()))
-                    .chain(event.by_hand.as_deref().map(by_hand))
-                    .chain(event.abandoned.iter().map(|abandoned| {
-                        format!("{abandoned} was on its way, and isn't any more.")
-                    }))
-                    .chain(event.differences.iter().map(|difference| {
-                        format!(
-                            "- {}: {} instead of {}",
-                            difference.what, difference.bad, difference.good
-                        )
-                    }))
-                    .collect(),
-                }
-            }
-            Announced::RollbackSucceeded(event) => {
-                Message {
-                    result: "Rollback",
-                    about: event.from.clone(),
-                    lines: std::iter::once(format!(
-                        "{} serves again instead of {}, {} s after the cause. {}",
-                        event.release,
-                        event.from,
-                        event.seconds,
-                        quarantined(event.quarantined.as_deref())
-                    ))
-                    .chain(event.api_seconds.map(|seconds| {
-                        format!("The API served it again {seconds} s after the cause.")
-                    }))
-                    .chain(both(event.bad.as_ref(), event.good.as_ref()))
-                    .chain(event.by_hand.as_deref().map(by_hand))
-                    .chain(event.checks.iter().map(|check| format!("- {check}")))
-                    .collect(),
-                }
-            }
-            Announced::RollbackGivenUp(event) => Message {
-                result: "ROLLBACK FAILED - act now",
-                about: event.from.clone(),
-                lines: [
-                    format!(
-                        "{} should be rolled back ({}) and isn't: {}",
-                        event.from, event.cause, event.reason
-                    ),
-                    format!("What to do: {}", event.advice),
-                ]
-                .into_iter()
-                .chain(both(event.bad.as_ref(), event.good.as_ref()))
-                .collect(),
-            },
-            Announced::ReleaseDiagnosed(event) => Message {
-                result: if event.guilty.is_empty() {
-                    "Cause unknown"
-                } else {
-                    "Cause found"
-                },
-                about: event.from.clone(),
-                lines: std::iter::once(format!(
-                    "{} against {}: {}",
-                    event.from, event.release, event.reason
-                ))
-                .chain(event.guilty.iter().map(|guilty| {
-                    format!("Quarantined until a person lifts it: {}", guilty.identity)
-                }))
-                .chain(event.by_hand.as_deref().map(by_hand))
-                .chain(event.trials.iter().map(|trial| format!("- {trial}")))
-                .collect(),
-            },
-            Announced::QuarantineLifted(event) => Message {
-                result: "Quarantine lifted",
-                about: last(&event.identity),
-                lines: vec![format!(
-                    "{} may be deployed again: {} answers for it ({})",
-                    event.identity, event.by, event.reason
-                )],
-            },
-            _ => return None,
-        };
-    Some(message)
-}
-
 /// The build that caused a release, as far as it is known; else the release.
 fn built(build: Option<&str>, release: &str) -> String {
     build.unwrap_or(release).to_owned()
-}
-
-/// What the two releases are made of, as far as the event says it.
-fn both(bad: Option<&Parts>, good: Option<&Parts>) -> impl Iterator<Item = String> {
-    let told = |what: &str, parts: &Parts| {
-        let build = parts.build.as_ref();
-        let build = build.map(|build| format!("{build}, "));
-        format!(
-            "{what}: {}image {}, model {}",
-            build.unwrap_or_default(),
-            parts.image,
-            last(&parts.package_arn)
-        )
-    };
-    let bad = bad.map(|parts| told("Went wrong", parts));
-    bad.into_iter()
-        .chain(good.map(|parts| told("Known good", parts)))
-}
-
-fn by_hand(what: &str) -> String {
-    format!("By hand: {what}")
-}
-
-fn quarantined(part: Option<&str>) -> String {
-    match part {
-        Some(part) => format!("Quarantined: {part}"),
-        None => "Nothing is quarantined: it wasn't the release's fault.".to_owned(),
-    }
 }
 
 fn build(training_job: &str) -> String {
@@ -460,7 +339,18 @@ mod tests {
             reason: "it isn't live".into(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
         });
+        let waits = Announced::DeploymentWaits(DeploymentWaits {
+            subject: format!("r/retail-forecast-infer@sha256:{}", "b".repeat(64)),
+            release: "release-b".into(),
+            reason: "r".into(),
+            advice: "a".into(),
+            caused_at: jiff::Timestamp::UNIX_EPOCH,
+        });
         let cases = [
+            (
+                waits,
+                Some("Retail Forecast Deployment: Waiting (dev, image bbbbbbbbbbbb)"),
+            ),
             (
                 refused,
                 Some("Retail Forecast Deployment: Request refused (dev, ann)"),
