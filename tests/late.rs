@@ -91,6 +91,22 @@ fn an_endpoint_that_is_updated_late_is_brought_back_and_nothing_is_laid_to_what_
 }
 
 #[test]
+fn what_another_manager_wrote_is_no_late_write() {
+    let (mut pipeline, _, b) = a_then_b();
+    pipeline.world.edit_deployment(|deployment| {
+        deployment.image_managers = vec!["helm".to_owned()];
+        let id = "DEPLOYMENT_ID".to_owned();
+        deployment.environment.insert(id, "chart-7".to_owned());
+    });
+    let effects = pipeline.world.effects().len();
+    scene::push_another_image(&mut pipeline, "build-3");
+    assert!(pipeline.dead_letters.is_empty(), "{}", explain(&pipeline));
+    assert_eq!(scene::target(&pipeline).release, b);
+    let effects = &pipeline.world.effects()[effects..];
+    assert!(!effects.iter().any(|effect| effect.name == "apply"));
+}
+
+#[test]
 fn a_way_back_that_writes_late_and_dies_is_repaired_by_its_message() {
     let (mut pipeline, _, b) = a_then_b();
     let at = Artifacts::new(ARTIFACTS_BUCKET).pointer("dev");

@@ -119,7 +119,13 @@ where
         let mut environment = deployment.map(|deployment| deployment.environment)?;
         environment.remove("DEPLOYMENT_ID")
     };
-    let runs = carried(cluster.deployment().await?).filter(|runs| *runs != target.release);
+    let deployment = cluster.deployment().await?;
+    let mut managers = deployment.iter().flat_map(|found| &found.image_managers);
+    if managers.any(|manager| manager != converge::FIELD_MANAGER) {
+        // Somebody else's write is no late one of ours, and nothing is written against it.
+        return Ok(());
+    }
+    let runs = carried(deployment).filter(|runs| *runs != target.release);
     let canary = cluster.canary().await?;
     let tried = carried(canary.filter(|canary| canary.wanted > 0));
     let ours = format!("{}-{}-", names::PROJECT, place.environment);
