@@ -186,7 +186,7 @@ async fn paused(stage: &mut Stage, good: &Release) -> Duration {
 }
 
 /// Helm takes the image by force: nothing of ours writes against it, and both ways say whose it is. A
-/// person lets it be taken over, and from then on both ways work.
+/// person lets it be taken over, Helm leaves it out, and from then on both ways work.
 async fn owned_by_helm(stage: &mut Stage, good: &Release) -> Duration {
     let bad = stage.deploy(SOUND, &[]).await;
     stage.cluster.force_image("helm", &good.runs.image).await;
@@ -211,6 +211,10 @@ async fn owned_by_helm(stage: &mut Stage, good: &Release) -> Duration {
     stage.ask(&bad.id, "take over", Some("helm")).await;
     let after = stage.restored(good, &bad.id).await;
     one_rollback(stage, &bad.id);
+    // Both give it the same value, and share it until Helm leaves it out.
+    stage.cluster.leave_image("helm").await;
+    let look = stage.cluster.look().await;
+    assert_eq!(look.runs, good.runs);
     after
 }
 

@@ -143,7 +143,17 @@ impl Cluster {
 
     /// Helm takes the image, whoever has it.
     pub(crate) async fn force_image(&self, manager: &str, image: &str) {
-        let containers = json!([{"name": NAME, "image": image}]);
+        self.apply(manager, json!({"name": NAME, "image": image}))
+            .await;
+    }
+
+    /// Helm leaves the image out of what it applies: refused while it is the only one that has it.
+    pub(crate) async fn leave_image(&self, manager: &str) {
+        self.apply(manager, json!({"name": NAME})).await;
+    }
+
+    async fn apply(&self, manager: &str, container: Value) {
+        let containers = json!([container]);
         let apply = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
