@@ -5,6 +5,7 @@
 //! with the same fact id, once the claim is old, and never loses it.
 
 pub mod decide;
+pub mod kpi;
 
 use std::time::Duration;
 

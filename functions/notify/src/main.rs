@@ -1,8 +1,8 @@
 //! Wiring of `notify`: settings, clients, the handler.
 
 use aws::{Context, S3, Sns, Sqs, SystemClock};
-use domain::settings::Settings;
-use notify::{Config, NAME, handle};
+use domain::{Step, settings::Settings};
+use notify::{Config, NAME, decide::Decision, handle, kpi::Kpi};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> runtime::Exit {
@@ -23,7 +23,13 @@ async fn run() -> domain::Result<runtime::Exit> {
     let store = S3::new(&context);
     let topic = Sns::new(&context, settings.text("ALERTS_TOPIC_ARN")?);
     Ok(runtime::run(NAME, &settings, &queue, async |received| {
-        handle(&config, &store, &topic, &SystemClock, received).await
+        let kpi = Kpi::of_event(&received);
+        let step = handle(&config, &store, &topic, &SystemClock, received).await?;
+        // Once for each fact, as people are told it.
+        if let (Some(kpi), Step::Done(Decision::Tell { .. })) = (kpi, &step) {
+            runtime::metrics(&kpi.embedded(&config.environment));
+        }
+        Ok(step)
     })
     .await)
 }

@@ -42,8 +42,9 @@ locals {
       title  = "CI/CD"
       period = 86400
       metrics = [
-        for metric in ["DeploymentFrequency", "FailureRate", "LeadTime"] :
-        ["RetailForecast/Pipeline", metric, "Environment", var.environment, { stat = "Average" }]
+        # A value for each deployment: added up over a day, or its mean.
+        for metric, stat in { DeploymentFrequency = "Sum", FailureRate = "Average", LeadTime = "Average" } :
+        ["RetailForecast/Pipeline", metric, "Environment", var.environment, { stat = stat }]
       ]
     },
   ]

@@ -67,6 +67,11 @@ pub fn failed_to_start(function: &str, error: &domain::Error) -> lambda_runtime:
     error.chain().into()
 }
 
+/// Writes a line in CloudWatch's embedded metric format: a line of its own, whose fields are the metrics.
+pub fn metrics(embedded: &Value) {
+    log::embedded(embedded);
+}
+
 async fn invoke<D, H>(
     function: &'static str,
     retry_for: SignedDuration,

@@ -13,6 +13,11 @@ pub(crate) fn line(level: &str, function: &str, message: &str, details: &Value) 
     println!("{line}");
 }
 
+/// Writes a line that is whole as it is.
+pub(crate) fn embedded(line: &Value) {
+    println!("{line}");
+}
+
 pub(crate) fn decided<D: Serialize>(function: &str, event: &str, step: &Step<D>) {
     let mut details = json!({"event_id": event, "decision": step.decision()});
     if let Step::Wait { after, .. } = step {

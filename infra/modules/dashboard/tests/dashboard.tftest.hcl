@@ -22,6 +22,13 @@ run "the_owners_four_widgets" {
   }
 
   assert {
+    condition = { for metric in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[3].properties.metrics : metric[1] => metric[4].stat } == {
+      DeploymentFrequency = "Sum", FailureRate = "Average", LeadTime = "Average"
+    }
+    error_message = "Each deployment is one value: a day's deployments are their sum, rate and lead time their mean."
+  }
+
+  assert {
     condition = alltrue([
       for filter in aws_cloudwatch_log_metric_filter.training : strcontains(aws_cloudwatch_dashboard.this.dashboard_body, filter.metric_transformation[0].name)
     ]) && length(aws_cloudwatch_log_metric_filter.training) == 2
