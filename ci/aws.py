@@ -99,6 +99,16 @@ class Place:
         found = [(entry["LastModified"], entry["Key"]) for entry in listed.get("Contents", [])]
         return [self.record(key) for at, key in sorted(found) if at[:19] >= since[:19]]
 
+    def tagged(self, name, tag):
+        """The digest of the image (`train`, `infer`) that has a tag; `None` when none has it."""
+        try:
+            answer = call("ecr", "describe-images", "--repository-name", f"retail-forecast-{name}", "--image-ids", f"imageTag={tag}")
+        except Failed as failed:
+            if "ImageNotFoundException" in str(failed):
+                return None
+            raise
+        return answer["imageDetails"][0]["imageDigest"]
+
     def announce(self, detail_type, subject, detail):
         """Puts an event of ours on the environment's bus. Its id is computed from the fact that it states,
         so that the same request twice is the same fact."""

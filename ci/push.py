@@ -4,9 +4,10 @@
 
 The environment's tag comes before the build's: ECR scans an image once, when its first tag arrives, and
 the scan's event starts the deployment by the tag of the environment. What is pushed is what was scanned,
-byte by byte: the digest is that of the record. A build's tag is immutable, so it is looked at first.
+byte by byte: the digest is that of the record. A build's tag is immutable, so it is looked at first. An image that
+the environment has already makes no event: then the deployment is asked for by one of ours.
 
-ENVIRONMENT, AWS_REGION, BUILD_ID, OUT (target/images)
+ENVIRONMENT, AWS_REGION, BUILD_ID, REQUESTED_BY, OUT (target/images)
 """
 
 import json
@@ -17,6 +18,7 @@ import sys
 
 import aws
 import layers
+import request
 
 
 def copy(archive, target, login):
@@ -52,17 +54,6 @@ def checked(archive, record_path, build_id):
     return image.digest
 
 
-def built(name, build_id):
-    """The digest that has the build's tag already, if any."""
-    try:
-        answer = aws.call("ecr", "describe-images", "--repository-name", f"retail-forecast-{name}", "--image-ids", f"imageTag={build_id}")
-    except aws.Failed as failed:
-        if "ImageNotFoundException" in str(failed):
-            return None
-        raise
-    return answer["imageDetails"][0]["imageDigest"]
-
-
 def main():
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     if name not in ("train", "infer"):
@@ -77,7 +68,8 @@ def main():
     login = f"{out}/{name}.login.json"
     since = aws.now()
     try:
-        before = built(name, build_id)
+        before = place.tagged(name, build_id)
+        live = place.tagged(name, f"latest-{place.environment}")
         if before not in (None, digest):
             sys.exit(f"{build_id} is {before} already, and this is {digest}: start a new run, which has a new build id")
         aws.call("s3api", "put-object", "--bucket", place.bucket, "--key", f"scans/{digest.removeprefix('sha256:')}.json",
@@ -87,6 +79,8 @@ def main():
         copy(archive, f"{repository}:latest-{place.environment}", login)
         if before is None:
             copy(archive, f"{repository}:{build_id}", login)
+        if (name, live) == ("infer", digest):
+            request.ask_for(place, digest, "a pipeline run gave the environment the image that it has")
     except (aws.Failed, subprocess.CalledProcessError) as failed:
         sys.exit(str(failed))
     finally:

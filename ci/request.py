@@ -1,6 +1,8 @@
 """Asks the event chain for something, by an event of ours on the environment's bus.
 
     request.py retrain    trains a model on the newest accepted data (BUILD_ID names the job)
+    request.py deploy     deploys the image that carries the environment's tag, with the live model: for an image that
+                          is there already, which makes no event of ECR's
     request.py rollback   goes back from RELEASE to what is known good (REASON says why); FOLLOW_REPORT, what
                           follow.py wrote of a release, names it as well
 
@@ -42,6 +44,25 @@ def retrain(place):
     aws.summarise(f"{place.environment}: asked for `retail-forecast-{build}` on the data {dataset} (to {newest['to']})")
 
 
+def deploy(place):
+    """`DeploymentRequested` for the image that has the environment's tag."""
+    tag = f"latest-{place.environment}"
+    digest = place.tagged("infer", tag)
+    if not digest:
+        sys.exit(f"{place.environment} has no image: none in retail-forecast-infer is tagged {tag}")
+    ask_for(place, digest, os.environ.get("REASON") or "a person asked for the image that is there")
+
+
+def ask_for(place, digest, reason):
+    """The chain answers whoever asks: by a deployment, or by why there is none."""
+    build = needed("BUILD_ID")
+    detail = {"image": digest, "request": build, "by": needed("REQUESTED_BY"), "reason": reason}
+    since = aws.now()
+    place.announce("DeploymentRequested", f'Some("{digest}") {build}', detail)
+    note("deploy", digest, since)
+    aws.summarise(f"{place.environment}: asked to deploy {digest}: {reason}")
+
+
 def followed():
     """The release that was followed; ends rightly when nothing was deployed."""
     path = needed("FOLLOW_REPORT")
@@ -66,7 +87,7 @@ def rollback(place):
 
 
 def main():
-    requests = {"retrain": retrain, "rollback": rollback}
+    requests = {"retrain": retrain, "deploy": deploy, "rollback": rollback}
     if len(sys.argv) != 2 or sys.argv[1] not in requests:
         sys.exit(__doc__)
     try:

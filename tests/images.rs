@@ -190,3 +190,81 @@ fn where_ecr_cannot_scan_the_pipelines_scan_of_that_very_digest_decides() {
         "has no result of the pipeline's scan",
     );
 }
+
+#[test]
+fn an_image_that_no_event_told_of_is_deployed_when_somebody_asks_for_it() {
+    for by_digest in [false, true] {
+        let (mut pipeline, since, _) = live();
+        let digest = scene::push_unheard(&pipeline);
+        let image = by_digest.then_some(digest.as_str());
+        let asked = scene::ask_for(&mut pipeline, image, "ann-1");
+        deployed_once(&pipeline, since, &digest);
+
+        // Delivered again it is the request that was fulfilled; asked again it is another.
+        pipeline.deliver(&asked);
+        pipeline.settle();
+        assert_eq!(told(&pipeline, since).len(), 1);
+        scene::ask_for(&mut pipeline, image, "ann-2");
+        let told = told(&pipeline, since);
+        assert_eq!(told.len(), 2, "{told:#?}");
+        assert!(told[1].contains("Request refused"), "{told:#?}");
+        assert!(told[1].contains("ann-2"), "{told:#?}");
+        assert!(
+            told[1].contains("this image with the live model, is live since"),
+            "{told:#?}"
+        );
+        assert_eq!(pipeline.decided("deploy-release").last().unwrap(), "refuse");
+    }
+}
+
+#[test]
+fn who_asks_for_an_image_that_cannot_be_deployed_is_told_each_time() {
+    let (mut pipeline, since, image) = live();
+    scene::ask_for(&mut pipeline, Some("sha256:0"), "ann-1");
+    let digest = push(&mut pipeline, &["build-2"], &[]);
+    scene::ask_for(&mut pipeline, Some(&digest), "ann-2");
+    let bad = push(
+        &mut pipeline,
+        &["latest-dev", "build-3"],
+        &[("CRITICAL", 1)],
+    );
+    for request in ["ann-3", "ann-4"] {
+        pipeline.world.advance(Duration::from_secs(1));
+        scene::ask_for(&mut pipeline, Some(&bad), request);
+    }
+    let told = told(&pipeline, since);
+    let words = [
+        "ECR has no sha256:0",
+        "doesn't carry the tag `latest-dev`",
+        "1 CRITICAL",
+        "1 CRITICAL",
+        "1 CRITICAL",
+    ];
+    assert_eq!(told.len(), words.len(), "{told:#?}");
+    let refused = told.iter().filter(|told| told.contains("Request refused"));
+    assert_eq!(refused.count(), 4, "{told:#?}");
+    for (told, word) in told.iter().zip(words) {
+        assert!(told.contains(word), "{told}");
+    }
+    assert_eq!(scene::image(&pipeline), image);
+    assert_eq!(pipeline.dead_letters, []);
+}
+
+#[test]
+fn a_request_and_the_images_own_events_are_one_rollout() {
+    let (mut pipeline, since, _) = live();
+    let events = pipeline
+        .world
+        .push_image(REPOSITORY, &["latest-dev", "build-2"], &[]);
+    for event in &events {
+        pipeline.deliver(event);
+    }
+    let digest = events[0]["detail"]["image-digest"].as_str().unwrap();
+    pipeline.work();
+    let _ = scene::ask_for(&mut pipeline, Some(digest), "ann-1");
+    let told = told(&pipeline, since);
+    assert!(told[0].contains("Success"), "{told:#?}");
+    let verified = pipeline.delivered.iter();
+    let verified = verified.filter(|event| event["detail-type"] == "ReleaseVerified");
+    assert_eq!(verified.count(), 2, "one for each image");
+}

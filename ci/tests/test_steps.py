@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import tarfile
 import tempfile
 import unittest
@@ -28,6 +29,9 @@ class Asked(aws.Place):
 
     def record(self, key):
         return self.objects.get(key)
+
+    def tagged(self, name, tag):
+        return self.objects.get(f"{name}:{tag}")
 
 
 class Requests(unittest.TestCase):
@@ -68,6 +72,22 @@ class Requests(unittest.TestCase):
         self.assertEqual(set(detail), set(json.loads(sample.read_text())["detail"]))
         # The same request twice is the same fact.
         self.assertEqual(detail["id"], self.asked(request.rollback, Asked(), **variables)[1]["id"])
+
+    def test_deployment(self):
+        variables = {"BUILD_ID": "build-17-0a1b2c3", "REQUESTED_BY": "Jenkins"}
+        entry, detail, note = self.asked(request.deploy, Asked(**{"infer:latest-prod": "sha256:1"}), **variables)
+        self.assertEqual(entry["DetailType"], "DeploymentRequested")
+        sample = Path(__file__).parents[2] / "events/samples/deployment-requested/by-a-pipeline.json"
+        self.assertEqual(set(detail), set(json.loads(sample.read_text())["detail"]))
+        self.assertEqual((detail["image"], note["name"]), ("sha256:1", "sha256:1"))
+        with self.assertRaisesRegex(SystemExit, "prod has no image"):
+            request.deploy(Asked())
+
+    def test_a_pipeline_may_put_what_it_asks_for_and_nothing_else(self):
+        policy = json.loads((Path(__file__).parents[2] / "infra/policies/roles/pipeline.json").read_text())
+        statement, = (statement for statement in policy["Statement"] if "events:PutEvents" in statement["Action"])
+        asked = re.findall(r'announce\("(\w+)"', Path(request.__file__).read_text())
+        self.assertEqual(statement["Condition"], {"StringEquals": {"events:source": "retail-forecast", "events:detail-type": sorted(asked)}})
 
     def test_no_rollback_without_a_release(self):
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()) as said:
@@ -124,31 +144,37 @@ class Pushes(unittest.TestCase):
         self.checked("stand-in", record={}, **{"retail-forecast.stand-in": "true"})
 
 
-    def push(self, tagged):
-        """The tags that are pushed when the build's tag is on this image already."""
-        calls, copied = [], []
+    def push(self, tagged, live=None):
+        """The tags that are pushed when the build's tag is on this image already, the environment's on another;
+        and whether the deployment is asked for."""
+        calls, copied, tags = [], [], {"imageTag=build-1-0a1b2c3": tagged, "imageTag=latest-prod": live}
 
         def call(*arguments):
             calls.append(arguments[1])
-            if arguments[1] == "describe-images" and tagged is None:
+            found = tags.get(arguments[-1])
+            if arguments[1] == "describe-images" and found is None:
                 raise aws.Failed("aws ecr describe-images: An error occurred (ImageNotFoundException)")
-            return {"authorizationData": [{"authorizationToken": "x"}], "imageDetails": [{"imageDigest": tagged}]}
+            return {"authorizationData": [{"authorizationToken": "x"}], "imageDetails": [{"imageDigest": found}], "Entries": [{"EventId": "1"}]}
 
-        variables = {"ENVIRONMENT": "prod", "AWS_ACCOUNT_ID": "123456789012", "BUILD_ID": "build-1-0a1b2c3", "PATH": os.environ["PATH"]}
+        variables = {"ENVIRONMENT": "prod", "AWS_ACCOUNT_ID": "123456789012", "BUILD_ID": "build-1-0a1b2c3", "PATH": os.environ["PATH"], "REQUESTED_BY": "Jenkins"}
         with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(aws, call=call), redirect_stdout(io.StringIO()), \
-                mock.patch.dict(os.environ, variables | {"OUT": folder}, clear=True), mock.patch.object(push.sys, "argv", ["", "infer"]), \
+                mock.patch.dict(os.environ, variables | {"OUT": folder, "NOTE": f"{folder}/note.json"}, clear=True), mock.patch.object(push.sys, "argv", ["", "infer"]), \
                 mock.patch.object(push, "checked", lambda *_: "sha256:1"), mock.patch.object(push.shutil, "which", lambda _: "skopeo"), \
                 mock.patch.object(push, "copy", lambda archive, target, login: copied.append(target.rpartition(":")[2])):
             push.main()
             self.assertFalse(Path(folder, "infer.login.json").exists())
         self.assertLess(calls.index("put-object"), calls.index("get-authorization-token"))
-        return copied
+        return copied, "put-events" in calls
 
     def test_the_environments_tag_is_the_first_and_a_builds_tag_is_never_moved(self):
-        self.assertEqual(self.push(None), ["latest-prod", "build-1-0a1b2c3"])
-        self.assertEqual(self.push("sha256:1"), ["latest-prod"])
+        self.assertEqual(self.push(None, "sha256:0"), (["latest-prod", "build-1-0a1b2c3"], False))
+        self.assertEqual(self.push("sha256:1"), (["latest-prod"], False))
         with self.assertRaisesRegex(SystemExit, "is sha256:2 already"):
             self.push("sha256:2")
+
+
+    def test_what_the_environment_has_already_makes_no_event_and_is_asked_for(self):
+        self.assertEqual(self.push("sha256:1", "sha256:1"), (["latest-prod"], True))
 
 
 class Scans(unittest.TestCase):

@@ -75,6 +75,33 @@ pub fn tag(pipeline: &mut Pipeline, digest: &str, tag: &str) {
     pipeline.settle();
 }
 
+/// Pushes a clean image of which no event comes; answers its digest.
+pub fn push_unheard(pipeline: &Pipeline) -> String {
+    let tags = ["latest-dev", "build-2"];
+    let events = pipeline.world.push_image(REPOSITORY, &tags, &[]);
+    let digest = events[0]["detail"]["image-digest"].as_str();
+    digest.unwrap_or_default().to_owned()
+}
+
+/// A person asks for an image, by its digest or for the one with the environment's tag; answers the event.
+pub fn ask_for(pipeline: &mut Pipeline, image: Option<&str>, request: &str) -> Value {
+    let mut detail = serde_json::json!({
+        "request": request,
+        "by": "ann",
+        "reason": "the freeze is over",
+        "id": request,
+    });
+    if let Some(image) = image {
+        detail["image"] = image.into();
+    }
+    let kind = "DeploymentRequested";
+    let world = &pipeline.world;
+    let event = world.envelope("retail-forecast", kind, &[], &detail);
+    pipeline.deliver(&event);
+    pipeline.settle();
+    event
+}
+
 /// Somebody rejects the model package that is live.
 pub fn reject_the_live_package(pipeline: &mut Pipeline) {
     let arn = pipeline.world.packages()[0].arn.clone();

@@ -5,7 +5,7 @@ use memory::{Answers, Outcome};
 use crate::{Story, What, scene};
 
 /// The stories.
-pub const STORIES: [Story; 30] = [
+pub const STORIES: [Story; 32] = [
     Story {
         name: "a first upload",
         what: What::All,
@@ -378,6 +378,29 @@ pub const STORIES: [Story; 30] = [
         tell: |pipeline| {
             let digest = scene::push(pipeline, &["build-2"], &[]);
             scene::tag(pipeline, &digest, "latest-dev");
+        },
+    },
+    Story {
+        name: "an image that is asked for, since no event of it came",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+            scene::push_unheard(pipeline);
+        },
+        tell: |pipeline| {
+            scene::ask_for(pipeline, None, "ann-1");
+        },
+    },
+    Story {
+        name: "an image that is asked for, and is live",
+        what: What::All,
+        before: |pipeline| {
+            scene::push_image(pipeline);
+            scene::train_on(pipeline, 500);
+        },
+        tell: |pipeline| {
+            scene::ask_for(pipeline, None, "ann-1");
         },
     },
     Story {

@@ -10,11 +10,11 @@ use domain::{
     release::{Manifest, Pointer, Progress},
     rollout::Deployment,
 };
-use events::announced::{DeploymentWaits, ReleaseFailed};
+use events::announced::{DeploymentRequested, DeploymentWaits, ReleaseFailed, RequestRefused};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{Config, parts};
+use crate::{Config, asked, parts};
 pub(crate) use admit::findings;
 use admit::{admit_image, admit_model};
 use against::against_pointer;
@@ -33,7 +33,7 @@ pub enum Decision {
         /// Since when.
         reason: String,
     },
-    /// ECR's other event of this image made the release the target, and goes on with it.
+    /// Another event of this image made the release the target, and goes on with it.
     AlreadyBegun {
         /// Id of the release.
         release: String,
@@ -86,6 +86,8 @@ pub enum Decision {
         /// Why, in words and numbers.
         reason: String,
     },
+    /// Nothing is deployed, and who asked for it is told.
+    Refuse(RequestRefused),
     /// The event has nothing to do with this environment.
     NotForThisFunction {
         /// Why.
@@ -149,6 +151,8 @@ pub struct Facts {
     pub caused_at: Timestamp,
     /// For an image: whether the event is its push, and not its scan's end.
     pub by_push: bool,
+    /// For an image: the request that the event is, if it is none of ECR's.
+    pub asked: Option<DeploymentRequested>,
     /// Now.
     pub now: Timestamp,
     /// The environment's pointer.
@@ -171,6 +175,14 @@ pub struct Facts {
 
 /// The rule.
 pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
+    let decision = of_parts(half, facts, config)?;
+    Ok(match &facts.asked {
+        Some(request) => asked::answer(request, decision, facts),
+        None => decision,
+    })
+}
+
+fn of_parts(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     let (model, image) = match half {
         Half::Model(package) => match admit_model(package, facts, config) {
             Ok(parts) => parts,
@@ -220,7 +232,7 @@ pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     }
     Ok(Decision::Deploy(Box::new(Rollout {
         strategy,
-        reason: cause(half, &subject, facts.by_push),
+        reason: cause(half, &subject, facts),
         caused_at: facts.caused_at,
         take_over: deployment.image_managers.contains(&config.first_manager),
         resumes: facts
@@ -291,7 +303,7 @@ fn build(half: &Half) -> Option<String> {
 }
 
 /// What the event is about, as people name it.
-fn subject(half: &Half) -> Result<String> {
+pub(crate) fn subject(half: &Half) -> Result<String> {
     match half {
         Half::Model(package) => Ok(package.arn.clone()),
         Half::Image(stored, _) => stored
@@ -301,11 +313,17 @@ fn subject(half: &Half) -> Result<String> {
     }
 }
 
-fn cause(half: &Half, subject: &str, by_push: bool) -> String {
-    match half {
-        Half::Model(_) => format!("model package {subject} is Approved"),
-        Half::Image(..) if by_push => format!("image {subject} was tagged, and its scan is clean"),
-        Half::Image(..) => format!("image {subject} was scanned clean"),
+fn cause(half: &Half, subject: &str, facts: &Facts) -> String {
+    match (half, &facts.asked) {
+        (Half::Model(_), _) => format!("model package {subject} is Approved"),
+        (Half::Image(..), Some(request)) => format!(
+            "image {subject} was asked for by {} (request {}): {}",
+            request.by, request.request, request.reason
+        ),
+        (Half::Image(..), None) if facts.by_push => {
+            format!("image {subject} was tagged, and its scan is clean")
+        }
+        (Half::Image(..), None) => format!("image {subject} was scanned clean"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ECR tells of an image twice: a tag was pushed, and a scan ended. Either may be lost, and an image that
 //! was scanned before has no second scan when it gets its tag (a promotion). So both wake this function, and
-//! whichever comes makes the same decision with the same cause.
+//! whichever comes makes the same decision with the same cause. A request ([`asked`]) is a cause of its own.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use events::{Event, Received};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::{Config, decide::Half};
+use crate::{Config, asked, decide::Half};
 
 /// ECR's word for an image that its scanner can't read, like one that only adds a static program to a base.
 const UNSUPPORTED: &str = "UNSUPPORTED_IMAGE";
@@ -59,7 +59,7 @@ pub(crate) async fn scanned(
 /// When what is decided on happened. An image is what it is since its scan ended, or since it was tagged
 /// after that; without a result of a scan, since it was pushed. So the push and the scan's end are one cause.
 pub(crate) fn caused_at(half: &Half, received: &Received) -> Timestamp {
-    let Half::Image(stored, scan) = half else {
+    let (Half::Image(stored, scan), None) = (half, asked::request(&received.event)) else {
         return received.time;
     };
     match (

@@ -6,6 +6,7 @@
 //! a time and a repeat goes on where a crash stopped. With the strategy `canary` it is tried out on a share
 //! of the pods, and rolled out when `judge-canary` lets it pass. Whether it serves is `verify-release`'s to say.
 
+mod asked;
 pub mod decide;
 mod images;
 pub mod parts;
@@ -181,7 +182,7 @@ where
     }
     let half = match half(config, ports, &received.event).await? {
         Ok(half) => half,
-        Err(reason) => return Ok(Step::Done(Decision::NotForThisFunction { reason })),
+        Err(reason) => return Ok(Step::Done(without(ports.bus, &received, reason).await?)),
     };
     let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
     let facts = gather(config, ports, &half, &pointer.value, &received).await?;
@@ -206,6 +207,10 @@ where
         Decision::Skip { subject, reason } => {
             keep(config, ports.store, subject, &decision).await?;
             skipped(ports.bus, subject, reason, facts.caused_at).await?;
+        }
+        Decision::Refuse(refused) => {
+            keep(config, ports.store, &decide::subject(&half)?, &decision).await?;
+            asked::tell(ports.bus, refused).await?;
         }
         Decision::Scanning { .. } => {
             return Ok(Step::Wait {
@@ -239,6 +244,18 @@ where
     Ok(Step::Done(decision))
 }
 
+/// There is nothing to decide on; whoever asked is told so.
+async fn without(bus: &impl Bus, received: &Received, reason: String) -> Result<Decision> {
+    let Some(request) = asked::request(&received.event) else {
+        return Ok(Decision::NotForThisFunction { reason });
+    };
+    let decision = asked::refused(request, reason, received.time);
+    if let Decision::Refuse(refused) = &decision {
+        asked::tell(bus, refused).await?;
+    }
+    Ok(decision)
+}
+
 /// The half that the event is about, as it is now; otherwise why the event isn't for this function.
 async fn half<S, R, I, K, W, B, C>(
     config: &Config,
@@ -250,7 +267,7 @@ where
     R: Registry,
     I: ImageRegistry,
 {
-    let (repository, digest) = match event {
+    let (repository, name) = match event {
         Event::ModelPackage(event) if event.group != config.group => {
             return Ok(Err(format!(
                 "{} isn't in the group {}",
@@ -265,9 +282,13 @@ where
         }
         Event::ImageScan(event) => (&event.repository, &event.digest),
         Event::ImagePush(event) => (&event.repository, &event.digest),
+        Event::Announced(Announced::DeploymentRequested(request)) => (
+            &config.infer_repository,
+            request.image.as_ref().unwrap_or(&config.image_tag),
+        ),
         _ => {
             return Ok(Err(
-                "only a model package's approval and an image's push or scan lead to a deployment"
+                "only a model package's approval, an image's push or scan and a request lead to a deployment"
                     .to_owned(),
             ));
         }
@@ -278,9 +299,9 @@ where
             config.infer_repository
         )));
     }
-    match scanned(config, ports.store, ports.images, digest).await? {
+    match scanned(config, ports.store, ports.images, name).await? {
         Some((stored, scan)) => Ok(Ok(Half::Image(stored, scan))),
-        None => Ok(Err(format!("ECR has no {digest}: it was deleted"))),
+        None => Ok(Err(format!("ECR has no {name} in {repository}"))),
     }
 }
 
@@ -327,6 +348,7 @@ where
         has_canary,
         caused_at: images::caused_at(half, received),
         by_push: matches!(received.event, Event::ImagePush(_)),
+        asked: asked::request(&received.event).cloned(),
         now: ports.clock.now(),
         pointer: pointer.clone(),
         quarantine: records::read_versioned(

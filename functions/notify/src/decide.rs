@@ -227,6 +227,7 @@ fn message(event: &Announced) -> Option<Message> {
         | Announced::RollbackRequested(_)
         | Announced::RollbackFailed(_)
         | Announced::LiftRequested(_)
+        | Announced::DeploymentRequested(_)
         | Announced::DeploymentStarted(_) => return None,
     };
     Some(message)

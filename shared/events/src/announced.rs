@@ -35,6 +35,8 @@ pub enum Announced {
     OverrideRequested(OverrideRequested),
     /// A model package exists.
     ModelRegistered(ModelRegistered),
+    /// A person, or a pipeline, asks to deploy an image that is there already, with the live model.
+    DeploymentRequested(DeploymentRequested),
     /// An approved model or a scanned image was not deployed, and why.
     DeploymentSkipped(DeploymentSkipped),
     /// An approved model or a scanned image waits for what only people may be able to end.
@@ -90,6 +92,7 @@ impl Announced {
             Self::ModelJudged(event) => format!("{} {:?}", event.training_job, event.verdict),
             Self::OverrideRequested(event) => format!("{} {}", event.training_job, event.by),
             Self::ModelRegistered(event) => event.package_arn.clone(),
+            Self::DeploymentRequested(event) => format!("{:?} {}", event.image, event.request),
             Self::DeploymentSkipped(event) => {
                 format!("{} {} {}", event.subject, event.reason, event.caused_at)
             }

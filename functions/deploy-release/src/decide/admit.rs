@@ -106,8 +106,13 @@ pub(super) fn admit_image(
             let reason = format!("{reason}: waited for {waited} s, and {limit} s at most");
             Decision::Scanning { reason }
         } else {
+            let since = if facts.asked.is_some() {
+                "it was asked for"
+            } else {
+                "its push"
+            };
             skip(format!(
-                "{reason}, {limit} s after its push (SCAN_LIMIT_S): scan it, then push the tag again"
+                "{reason}, {limit} s after {since} (SCAN_LIMIT_S): scan it, then push the tag again"
             ))
         });
     }

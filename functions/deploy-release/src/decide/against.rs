@@ -26,8 +26,7 @@ pub(super) fn against_pointer(
         return match &target.progress {
             // Each resumes what it began: two events that go on with one rollout would verify it twice.
             Progress::Deploying | Progress::Canary { .. }
-                if matches!(half, Half::Image(..))
-                    && target.cause == cause(half, subject, !facts.by_push) =>
+                if begun_by_another(target, half, subject, facts) =>
             {
                 Some(Decision::AlreadyBegun {
                     release: release.to_owned(),
@@ -53,6 +52,16 @@ pub(super) fn against_pointer(
         });
     }
     busy(target, subject, facts, config)
+}
+
+/// Whether another event about the same image began it: ECR's other one, or a request.
+fn begun_by_another(target: &Target, half: &Half, subject: &str, facts: &Facts) -> bool {
+    let of_this = target.cause == cause(half, subject, facts);
+    if facts.asked.is_some() {
+        return !of_this || target.caused_at != facts.caused_at;
+    }
+    let of_image = target.cause.starts_with(&format!("image {subject} was "));
+    matches!(half, Half::Image(..)) && of_image && !of_this
 }
 
 /// A first release has nothing to go back to: a newer cause tries it once more, since what it failed by may

@@ -1,5 +1,6 @@
 mod admit;
 mod against;
+mod asked;
 
 use std::collections::BTreeMap;
 
@@ -131,6 +132,7 @@ fn live() -> Facts {
     Facts {
         caused_at: at(200),
         by_push: false,
+        asked: None,
         now: at(201),
         pointer,
         quarantine: Quarantine::default(),

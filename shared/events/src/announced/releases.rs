@@ -2,6 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+/// See [`Announced::DeploymentRequested`](super::Announced::DeploymentRequested).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentRequested {
+    /// Digest of the image, `sha256:…`; where it isn't said, the one that carries the environment's tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Tells this request from others, so that the same wish can be made twice.
+    pub request: String,
+    /// Who answers for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// See [`Announced::DeploymentSkipped`](super::Announced::DeploymentSkipped).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentSkipped {

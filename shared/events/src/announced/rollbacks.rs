@@ -209,7 +209,7 @@ pub struct QuarantineLifted {
 /// See [`Announced::RequestRefused`](super::Announced::RequestRefused).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRefused {
-    /// What was asked for, in words: `rollback of release-…`, `lift of …`, `override of …`.
+    /// What was asked for, in words: `rollback of release-…`, `lift of …`, `deployment of …`.
     pub request: String,
     /// Who asked.
     pub by: String,
