@@ -46,8 +46,13 @@ build: prerequisites ## Compile functions, model and local cloud (first time: ab
 	$(CARGO) build --release --locked --workspace --bins
 
 .PHONY: demo
-demo: build $(VENV)/.installed ## Watch data become a verified release (DATA=file.csv[.gz], KEEP=1)
+demo: data-is-there build $(VENV)/.installed ## Watch data become a verified release (DATA=file.csv[.gz], KEEP=1)
 	$(TARGET)/demo $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
+
+# Before a build of minutes.
+.PHONY: data-is-there
+data-is-there:
+	@[ -z "$(DATA)" ] || [ -f "$(DATA)" ] || { echo "DATA=$(DATA): there is no such file" >&2; exit 2; }
 
 .PHONY: local
 local: build $(VENV)/.installed ## Start the cloud on this machine and leave it up until Ctrl-C

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -25,6 +26,7 @@ use crate::{
     router::Router,
     services::{Reserved, Services, Surroundings},
     settings::Settings,
+    state,
 };
 
 /// What a cloud is started with.
@@ -89,8 +91,9 @@ pub struct Cloud {
     pub(crate) inbox: Mutex<Vec<Alert>>,
     pub(crate) services: Services,
     addresses: Addresses,
-    // Last, so that the services are gone before what they stand on.
+    // After the services, so that they are gone before what they stand on; then its state is free.
     _emulator: Emulator,
+    _lock: File,
 }
 
 impl fmt::Debug for Cloud {
@@ -107,7 +110,7 @@ impl Cloud {
     ///
     /// # Errors
     ///
-    /// The emulator doesn't start; a file can't be used; AWS would refuse what the files say; a
+    /// The emulator doesn't start; a file can't be used; another cloud uses the folder; AWS would refuse what the files say; a
     /// function isn't built.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let place = Place {
@@ -119,8 +122,10 @@ impl Cloud {
         settings.set_environment(&options.environment)?;
         settings.set(&options.overrides)?;
         let program = emulator::program(&options.project_root);
-        fs::create_dir_all(&options.state_dir)?;
-        let state_dir = fs::canonicalize(&options.state_dir)?;
+        let state_dir = &options.state_dir;
+        let state_dir = fs::create_dir_all(state_dir).and_then(|()| fs::canonicalize(state_dir));
+        let state_dir = state_dir.with_context(|| options.state_dir.display().to_string())?;
+        let lock = state::alone(&state_dir)?;
         let mut clock = Clock(Instant::now());
         let emulator = Emulator::start(&program, &place, &state_dir).await?;
         clock.lap("emulator");
@@ -187,6 +192,7 @@ impl Cloud {
             services,
             addresses,
             _emulator: emulator,
+            _lock: lock,
         })
     }
 

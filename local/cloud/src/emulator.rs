@@ -84,13 +84,13 @@ impl Emulator {
             .spawn()
             .with_context(|| format!("{}: is it installed? (`make` does)", program.display()))?;
         let health = format!("{endpoint}/_ministack/health");
-        let client = reqwest::Client::new();
+        let client = local_wire::http_client();
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
             if let Some(status) = process.try_wait()? {
                 bail!(
-                    "the emulator ended with {status}; see {}",
-                    log_path.display()
+                    "the emulator ended with {status}:\n{}",
+                    last_lines(&log_path)
                 );
             }
             if let Ok(answer) = client.get(&health).send().await
@@ -104,13 +104,25 @@ impl Emulator {
             }
             tokio::time::sleep(POLL).await;
         }
-        bail!("the emulator doesn't answer; see {}", log_path.display())
+        bail!(
+            "the emulator doesn't answer within {} s:\n{}",
+            START_LIMIT.as_secs(),
+            last_lines(&log_path)
+        )
     }
 
     /// Calls as its root user.
     pub fn wire(&self) -> &Wire {
         &self.wire
     }
+}
+
+/// How a log ends: its folder may be gone when somebody wants to read it.
+fn last_lines(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 /// The emulator's program: `MINISTACK`, or what `make` installs below the project's root.

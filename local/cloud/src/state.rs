@@ -2,16 +2,19 @@
 //! killed process left is removed by the next one.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::Path,
     time::Duration,
 };
 
+use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
 /// What the folders' names start with.
 const PREFIX: &str = "retail-mlops-cloud-";
+/// A file that the cloud whose state is in a folder holds a lock on.
+const CLOUD: &str = "cloud.lock";
 /// A file that its folder's owner holds a lock on. The kernel lets go of it however the owner ends.
 const LOCK: &str = "in-use";
 /// A folder without that file may be somebody's who is just about to make it, unless it is older.
@@ -45,6 +48,21 @@ impl StateFolder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// Claims a folder for one cloud, until the file is dropped or the process ends: two would take each
+/// other's pods and objects away.
+pub(crate) fn alone(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(CLOUD);
+    let lock = File::create(&path).with_context(|| path.display().to_string())?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another cloud runs on {}: stop it, or give this one a folder of its own",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
     }
 }
 
@@ -89,6 +107,16 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+
+    #[test]
+    fn a_folder_is_one_cloud_s_until_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = alone(folder.path()).unwrap();
+        let second = alone(folder.path()).unwrap_err().to_string();
+        assert!(second.contains("another cloud runs on"), "{second}");
+        drop(first);
+        alone(folder.path()).unwrap();
+    }
 
     #[test]
     fn folders_without_an_owner_are_swept_and_all_others_stay() {

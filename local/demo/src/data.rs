@@ -101,7 +101,9 @@ impl Uploads {
         let file = File::open(path).with_context(|| format!("--data {}", path.display()))?;
         let mut reader = BufReader::new(file);
         let mut text = String::new();
-        let is_gzip = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+        let start = reader.fill_buf();
+        let start = start.with_context(|| format!("--data {}", path.display()))?;
+        let is_gzip = start.starts_with(&[0x1f, 0x8b]);
         let read = if is_gzip {
             MultiGzDecoder::new(reader).read_to_string(&mut text)
         } else {

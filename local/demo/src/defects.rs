@@ -224,7 +224,7 @@ impl Stage<'_> {
     /// Asks for predictions as customers do, until an event comes.
     async fn ask_until(&mut self, detail_type: &str) -> anyhow::Result<Value> {
         let url = format!("{}/predict", self.cloud.addresses().service);
-        let client = reqwest::Client::new();
+        let client = local_wire::http_client();
         let question = self.question()?;
         let customers = async {
             loop {

@@ -462,7 +462,7 @@ impl Stage<'_> {
         let body = self.question()?;
         let url = format!("{}/predict", self.cloud.addresses().service);
         let stage = self.screen.stage("POST /predict");
-        let answer: Value = reqwest::Client::new()
+        let answer: Value = local_wire::http_client()
             .post(&url)
             .json(&body)
             .send()

@@ -110,6 +110,12 @@ pub struct Response {
     pub body: Bytes,
 }
 
+/// A client for what runs on this machine, whatever proxy the surroundings name.
+pub fn http_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.unwrap_or_default()
+}
+
 /// One endpoint, one region, one identity. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Wire {
@@ -123,6 +129,7 @@ impl Wire {
     /// Calls go to `endpoint` (`http://127.0.0.1:PORT`), signed for `region`.
     pub fn new(endpoint: &str, region: &str, credentials: Credentials) -> Self {
         let http = reqwest::Client::builder()
+            .no_proxy()
             .connect_timeout(CONNECT_LIMIT)
             .timeout(CALL_LIMIT)
             .build()

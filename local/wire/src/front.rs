@@ -60,7 +60,7 @@ impl Upstream {
     pub fn new(endpoint: &str) -> Self {
         Self {
             endpoint: endpoint.to_owned(),
-            http: reqwest::Client::new(),
+            http: crate::http_client(),
         }
     }
 

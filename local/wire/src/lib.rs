@@ -13,7 +13,7 @@ mod s3;
 mod seams;
 mod xml;
 
-pub use call::{CallError, Credentials, Response, Wire};
+pub use call::{CallError, Credentials, Response, Wire, http_client};
 pub use group::ProcessGroup;
 pub use http::Method;
 pub use s3::S3Object;
