@@ -372,3 +372,58 @@ fn a_read_that_fails_is_not_taken_for_nothing() {
     pipeline.world.let_reads_succeed();
     assert_eq!(normal(pipeline.world.snapshot().as_json()), before);
 }
+
+#[test]
+fn an_old_approval_that_comes_again_undoes_no_later_one() {
+    let mut pipeline = scene::live();
+    pipeline.world.advance(std::time::Duration::from_hours(5));
+    scene::train_on(&mut pipeline, 560);
+    let mut approvals = pipeline.delivered.iter();
+    let of_second = approvals
+        .rfind(|event| event["detail-type"] == "SageMaker Model Package State Change")
+        .unwrap()
+        .clone();
+    let second = scene::target(&pipeline).release;
+    pipeline.world.advance(std::time::Duration::from_hours(5));
+    let first = pipeline.world.packages()[0].arn.clone();
+    scene::approve(&mut pipeline, &first);
+    let back = scene::target(&pipeline).release;
+    assert_ne!(back, second, "a person's word counts");
+    pipeline.world.advance(std::time::Duration::from_hours(5));
+    pipeline.deliver(&of_second);
+    pipeline.settle();
+    assert_eq!(scene::target(&pipeline).release, back);
+}
+
+#[test]
+fn a_challenger_that_met_another_champion_is_not_deployed_until_a_person_says_so() {
+    let mut pipeline = scene::live();
+    // Two uploads at a short interval: both models are judged against the one that is live then.
+    let champion = pipeline.world.packages()[0].metadata["training_job"].clone();
+    let upload = scene::upload(&pipeline, 560);
+    pipeline.deliver(&upload);
+    pipeline.work();
+    let snapshot = pipeline.world.snapshot();
+    let jobs = snapshot.as_json()["training_jobs"].as_object().unwrap();
+    let better = jobs.keys().find(|job| **job != champion).unwrap().clone();
+    pipeline.world.predict_with(
+        move |uri| uri.contains(&better),
+        |row| 1.002 * scene::sales(row),
+    );
+    let upload = scene::upload(&pipeline, 600);
+    pipeline.deliver(&upload);
+    pipeline.work();
+    pipeline.settle();
+    let packages = pipeline.world.packages();
+    assert_eq!(packages.len(), 3);
+    let live = scene::target(&pipeline);
+    assert!(live.cause.contains(&packages[1].arn), "{}", live.cause);
+    let notices = pipeline.world.notices();
+    let told = notices
+        .iter()
+        .filter(|notice| notice.body.contains("nobody compared the two"));
+    assert_eq!(told.count(), 1);
+    scene::approve(&mut pipeline, &packages[2].arn);
+    let live = scene::target(&pipeline);
+    assert!(live.cause.contains(&packages[2].arn), "{}", live.cause);
+}

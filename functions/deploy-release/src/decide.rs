@@ -124,6 +124,9 @@ pub struct Rollout {
     pub reason: String,
     /// When that happened.
     pub caused_at: Timestamp,
+    /// The same, when that was a model's approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Timestamp>,
     /// The build that caused it: that of the model, or of the image; `None` where none says so.
     pub build: Option<String>,
     /// All at once, or on a share first.
@@ -234,6 +237,7 @@ fn of_parts(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
         strategy,
         reason: cause(half, &subject, facts),
         caused_at: facts.caused_at,
+        approved_at: matches!(half, Half::Model(_)).then_some(facts.caused_at),
         take_over: deployment.image_managers.contains(&config.first_manager),
         resumes: facts
             .pointer

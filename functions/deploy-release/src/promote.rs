@@ -101,6 +101,7 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Result<D
         manifest: facts.manifest.clone(),
         reason: target.cause.clone(),
         caused_at: target.caused_at,
+        approved_at: None,
         strategy: Strategy::Rolling {
             because: format!("the canary passed: {}", passed.checks.join("; ")),
         },

@@ -64,7 +64,8 @@ where
         let next = pointer
             .value
             .aim(release, now, rollout.caused_at, reason)
-            .built_by(rollout.build.clone());
+            .built_by(rollout.build.clone())
+            .approved(rollout.approved_at);
         let next = match rollout.strategy {
             Strategy::Rolling { .. } => next,
             Strategy::Canary { pods, of } => next.try_out(pods, of),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Error,
-    evaluation::{Plan, Verdict},
+    evaluation::{CHAMPION, NO_CHAMPION, Plan, Verdict},
     names,
     ports::{Approval, Package, PackageSpec},
     text,
@@ -118,7 +118,7 @@ pub fn decide(judged: &ModelJudged, facts: &Facts, config: &Config) -> Decision 
             image: facts.plan.image.clone(),
             model_uri: facts.plan.candidate.model_uri.clone(),
             approval,
-            metadata: metadata(judged, &facts.model_digest),
+            metadata: metadata(judged, facts),
             metrics_uri: judged.results.clone(),
             client_token: names::client_token(&[
                 "model-package",
@@ -135,11 +135,17 @@ pub fn decide(judged: &ModelJudged, facts: &Facts, config: &Config) -> Decision 
 }
 
 /// What the package says of itself; the deployment reads it back. Values keep to what SageMaker takes.
-fn metadata(judged: &ModelJudged, model_digest: &str) -> BTreeMap<String, String> {
+fn metadata(judged: &ModelJudged, facts: &Facts) -> BTreeMap<String, String> {
+    let champion = facts.plan.champion.as_ref();
+    let champion = champion.and_then(|champion| champion.package_arn.clone());
     let mut metadata = BTreeMap::from([
         ("training_job".to_owned(), judged.training_job.clone()),
         ("dataset".to_owned(), judged.dataset.clone()),
-        ("model_digest".to_owned(), model_digest.to_owned()),
+        ("model_digest".to_owned(), facts.model_digest.clone()),
+        (
+            CHAMPION.to_owned(),
+            champion.unwrap_or_else(|| NO_CHAMPION.to_owned()),
+        ),
         ("verdict".to_owned(), word(&judged.verdict)),
     ]);
     if let Some(metrics) = &judged.metrics {
@@ -277,6 +283,7 @@ mod tests {
         assert_eq!(spec.metadata["training_job"], "retail-forecast-build-1");
         assert_eq!(spec.metadata["model_digest"], "ab");
         assert_eq!(spec.metadata["accuracy"], "0.91");
+        assert_eq!(spec.metadata["champion"], "none");
         assert!(
             spec.metadata
                 .iter()
@@ -310,6 +317,7 @@ mod tests {
             version: 3,
             approval: Approval::Rejected,
             approval_description: None,
+            was_changed: false,
             model_uri: "s3://a/model.tar.gz".into(),
             metadata: BTreeMap::new(),
         };

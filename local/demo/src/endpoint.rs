@@ -138,6 +138,11 @@ impl Stage<'_> {
         let place = self.cloud.place();
         let image = format!("{}/{REPOSITORY}@{digest}", place.registry());
         let live = self.live_package().await?;
+        let mut metadata = live["CustomerMetadataProperties"].clone();
+        // Nobody judged it against anything.
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.remove("champion");
+        }
         let mut inference = live["InferenceSpecification"].clone();
         inference["Containers"] = json!([{
             "Image": image,
@@ -148,7 +153,7 @@ impl Stage<'_> {
             "ModelPackageDescription": "the live model in another container",
             "InferenceSpecification": inference,
             "ModelApprovalStatus": "Approved",
-            "CustomerMetadataProperties": live["CustomerMetadataProperties"],
+            "CustomerMetadataProperties": metadata,
         });
         let made = self.sagemaker("CreateModelPackage", request).await?;
         Ok(text(&made["ModelPackageArn"]))

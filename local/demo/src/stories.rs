@@ -183,6 +183,10 @@ impl Stage<'_> {
             .await?;
         let live = self.live_package().await?;
         let mut metadata = live["CustomerMetadataProperties"].clone();
+        // Nobody judged it against anything.
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.remove("champion");
+        }
         metadata["model_digest"] = first["CustomerMetadataProperties"]["model_digest"].clone();
         let request = json!({
             "ModelPackageGroupName": live["ModelPackageGroupName"],

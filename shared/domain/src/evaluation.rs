@@ -31,6 +31,11 @@ pub struct Contender {
     pub package_arn: Option<String>,
 }
 
+/// Metadata key of a model package: which package its model was judged against.
+pub const CHAMPION: &str = "champion";
+/// Its value where no model was live.
+pub const NO_CHAMPION: &str = "none";
+
 /// What is compared with what: fixed by the first event and kept, so that a champion that changes
 /// meanwhile can't change the comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,6 +23,7 @@ pub(crate) struct Registered {
     version: u32,
     pub(crate) approval: Approval,
     pub(crate) approval_description: Option<String>,
+    was_changed: bool,
     /// Whether SageMaker still knows the client token; it forgets after a while.
     token_known: bool,
 }
@@ -35,6 +36,7 @@ impl Registered {
             version: self.version,
             approval: self.approval,
             approval_description: self.approval_description.clone(),
+            was_changed: self.was_changed,
             model_uri: self.spec.model_uri.clone(),
             metadata: self.spec.metadata.clone(),
         }
@@ -90,6 +92,7 @@ impl World {
             package.ok_or_else(|| Error::permanent(format!("there is no package {arn}")))?;
         package.approval = approval;
         package.approval_description = why.map(str::to_owned);
+        package.was_changed = true;
         let package = package.clone();
         Ok(event(&mut state, &package))
     }
@@ -172,6 +175,7 @@ impl Registry for World {
                 version,
                 approval: spec.approval,
                 approval_description: None,
+                was_changed: false,
                 token_known: true,
             };
             let registered = event(state, &package);
@@ -200,6 +204,7 @@ impl Registry for World {
             }
             package.approval = Approval::Rejected;
             package.approval_description = Some(reason.to_owned());
+            package.was_changed = true;
             let package = package.clone();
             let rejected = event(state, &package);
             state.events.push(rejected);

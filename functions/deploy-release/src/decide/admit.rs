@@ -1,6 +1,7 @@
 //! Whether the half that an event is about may be part of a release, and with which other half.
 
 use domain::{
+    evaluation::{CHAMPION, NO_CHAMPION},
     ports::{Approval, Package, Scan, StoredImage},
     release::{Image, Model},
 };
@@ -41,17 +42,11 @@ pub(super) fn admit_model(
             ));
         }
     }
-    if let (Some(base), Some(target)) = (&facts.base, &facts.pointer.target)
-        && let Some(live) = parts::version(&base.model.package_arn)
-        && live > package.version
-        && facts.caused_at <= target.caused_at
-    {
-        return Err(Decision::NotForThisFunction {
-            reason: format!(
-                "version {} came late: version {live} is live since, and was approved after it",
-                package.version
-            ),
-        });
+    if let Some(reason) = late(package, facts) {
+        return Err(Decision::NotForThisFunction { reason });
+    }
+    if let Some(reason) = judged_against_another(package, facts) {
+        return Err(skip(reason));
     }
     let model = parts::model(package).map_err(|missing| {
         skip(format!("the model package has no metadata `{missing}`: it wasn't registered by this system, so nothing says how it was judged"))
@@ -76,6 +71,41 @@ pub(super) fn admit_model(
             None => Ok((model, stored.image.clone())),
         },
     }
+}
+
+/// Why an approval is an old one: a later one was acted on. Its event came again, or late.
+fn late(package: &Package, facts: &Facts) -> Option<String> {
+    let (base, target) = (facts.base.as_ref()?, facts.pointer.target.as_ref()?);
+    let live = parts::version(&base.model.package_arn)?;
+    let (version, caused_at) = (package.version, facts.caused_at);
+    // Events tell whole seconds: within one the higher version is the later.
+    let is_late = match facts.pointer.approved_at {
+        Some(since) => caused_at < since || (caused_at == since && version < live),
+        None => caused_at <= target.caused_at && version < live,
+    };
+    is_late.then(|| {
+        format!(
+            "version {version} came late: it was approved at {caused_at}, another since, and version {live} is live"
+        )
+    })
+}
+
+/// Why nobody has compared a model with what is live. An approval that came with the registration rests on the
+/// judgement alone; a later one is a person's word.
+fn judged_against_another(package: &Package, facts: &Facts) -> Option<String> {
+    let live = &facts.base.as_ref()?.model.package_arn;
+    let champion = package.metadata.get(CHAMPION)?;
+    if package.was_changed || live == champion || *live == package.arn {
+        return None;
+    }
+    Some(format!(
+        "the model was judged against {}, and {live} is live: nobody compared the two. Ask for a retraining, or approve the package once more to deploy it all the same",
+        if champion == NO_CHAMPION {
+            "no live model"
+        } else {
+            champion
+        }
+    ))
 }
 
 /// An image goes live with the live model; the first one with the model that waits.

@@ -77,6 +77,7 @@ fn package(version: u32, approval: Approval) -> Package {
         version,
         approval,
         approval_description: None,
+        was_changed: false,
         model_uri: format!("s3://artifacts/models/{version}/model.tar.gz"),
         metadata: ["training_job", "dataset", "model_digest"]
             .into_iter()

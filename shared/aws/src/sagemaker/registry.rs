@@ -20,6 +20,8 @@ use crate::failure::failed;
 
 /// Metadata key of the training job that made the model.
 const TRAINING_JOB: &str = "training_job";
+/// How long a registration may take until a change is one of its own, seconds.
+const REGISTERING_S: i64 = 60;
 /// Most characters of an approval's description.
 const MAX_DESCRIPTION: usize = 1024;
 /// Packages that a list shows at once, at most.
@@ -238,6 +240,9 @@ fn read(arn: &str, package: DescribeModelPackageOutput) -> Result<Package> {
         .model_package_version()
         .and_then(|version| u32::try_from(version).ok())
         .ok_or_else(|| lacks("has no version: it belongs to no group"))?;
+    let times = package.creation_time.zip(package.last_modified_time);
+    let was_changed =
+        times.is_some_and(|(made, changed)| changed.secs() > made.secs() + REGISTERING_S);
     Ok(Package {
         arn: package.model_package_arn.unwrap_or_else(|| arn.to_owned()),
         group: package
@@ -246,6 +251,7 @@ fn read(arn: &str, package: DescribeModelPackageOutput) -> Result<Package> {
         version,
         approval,
         approval_description: package.approval_description,
+        was_changed,
         model_uri,
         metadata: package
             .customer_metadata_properties
@@ -285,6 +291,8 @@ mod tests {
             "ModelPackageVersion": version,
             "ModelApprovalStatus": "Approved",
             "ApprovalDescription": "looks good",
+            "CreationTime": 1_700_000_000,
+            "LastModifiedTime": 1_700_000_061,
             "InferenceSpecification": {"Containers": [{"Image": "i", "ModelDataUrl": URI}]},
             "CustomerMetadataProperties": {"training_job": job}
         });
@@ -398,6 +406,7 @@ mod tests {
         assert_eq!((package.version, package.approval), (3, Approval::Approved));
         assert_eq!(package.approval_description.as_deref(), Some("looks good"));
         assert_eq!(package.model_uri, URI);
+        assert!(package.was_changed);
         assert_eq!(sagemaker.package("arn:4").await.unwrap(), None);
     }
 }

@@ -184,6 +184,8 @@ pub struct Package {
     pub approval: Approval,
     /// Why, when somebody said so.
     pub approval_description: Option<String>,
+    /// Whether somebody changed it after its registration: an approval may be a person's word then.
+    pub was_changed: bool,
     /// `s3://…/model.tar.gz`.
     pub model_uri: String,
     /// Customer metadata.

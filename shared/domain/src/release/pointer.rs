@@ -21,6 +21,9 @@ pub struct Pointer {
     pub known_good: Option<KnownGood>,
     /// An approved model that waits for an image.
     pub held: Option<Held>,
+    /// When the newest approval happened that a release was made of: an earlier one comes late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Timestamp>,
 }
 
 impl Pointer {
@@ -32,6 +35,7 @@ impl Pointer {
             target: None,
             known_good: None,
             held: None,
+            approved_at: None,
         }
     }
 
@@ -92,6 +96,16 @@ impl Pointer {
     pub fn built_by(self, build: Option<String>) -> Self {
         let target = self.target.map(|target| Target { build, ..target });
         Self { target, ..self }
+    }
+
+    /// The pointer that [`Pointer::aim`] answers, with the approval that caused it; an image has none.
+    #[must_use]
+    pub fn approved(self, at: Option<Timestamp>) -> Self {
+        let approved_at = at.or(self.approved_at);
+        Self {
+            approved_at,
+            ..self
+        }
     }
 
     /// The pointer that [`Pointer::aim`] answers, with the release on `pods` of `of` pods only.

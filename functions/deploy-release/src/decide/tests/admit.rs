@@ -23,6 +23,27 @@ fn a_model() {
         base: Some(release(3, 1)),
         ..live()
     };
+    let undone = {
+        let facts = Facts {
+            caused_at: at(150),
+            ..live()
+        };
+        let pointer = facts.pointer.clone().approved(Some(at(180)));
+        Facts { pointer, ..facts }
+    };
+    let behind_an_image = Facts {
+        caused_at: at(99),
+        pointer: live().pointer.approved(Some(at(50))),
+        base: Some(release(3, 1)),
+        ..live()
+    };
+    let judged_against = |champion: &str, was_changed| {
+        let mut package = package(2, Approval::Approved);
+        package.was_changed = was_changed;
+        let champion = champion.to_owned();
+        package.metadata.insert("champion".to_owned(), champion);
+        Half::Model(package)
+    };
     let failed_before = {
         let facts = on_its_way(live(), &release(2, 1), 150);
         let pointer = facts
@@ -90,6 +111,48 @@ fn a_model() {
             "an older model approved on purpose",
             model(2),
             deliberate,
+            "deploy",
+            "is Approved",
+        ),
+        (
+            "a newer model whose approval was undone by a later one",
+            model(2),
+            undone,
+            "not-for-this-function",
+            "came late",
+        ),
+        (
+            "an approval that waited behind an image",
+            model(2),
+            behind_an_image,
+            "deploy",
+            "is Approved",
+        ),
+        (
+            "judged against what is live",
+            judged_against(&package(1, Approval::Approved).arn, false),
+            live(),
+            "deploy",
+            "is Approved",
+        ),
+        (
+            "judged against what was live",
+            judged_against(&package(7, Approval::Approved).arn, false),
+            live(),
+            "skip",
+            "nobody compared the two",
+        ),
+        (
+            "judged before anything was live",
+            judged_against("none", false),
+            live(),
+            "skip",
+            "judged against no live model",
+        ),
+        (
+            "judged against what was live, and approved by a person since",
+            judged_against("none", true),
+            live(),
             "deploy",
             "is Approved",
         ),
