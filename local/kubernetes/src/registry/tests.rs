@@ -265,6 +265,45 @@ fn an_apply_creates_keeps_and_prunes() {
     assert_eq!(second["metadata"]["generation"], 2);
 }
 
+/// As seen on kube-apiserver 1.20.
+#[test]
+fn a_field_that_two_apply_stays_until_its_last_owner_leaves_it_out_and_an_image_has_to_stay() {
+    let registry = cluster();
+    let image = |applied: Result<Arc<Value>, Status>| {
+        let containers = "/spec/template/spec/containers/0/image";
+        let applied = applied.map_err(|refused| refused.code)?;
+        Ok::<String, u16>(
+            applied
+                .pointer(containers)
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        )
+    };
+    let apply = |manager: &str, image_of: Option<&str>, force: bool| {
+        let mut config = sent();
+        let container = &mut config["spec"]["template"]["spec"]["containers"][0];
+        match image_of {
+            Some(image) => container["image"] = json!(image),
+            None => drop(container.as_object_mut().unwrap().remove("image")),
+        }
+        image(apply_as(&registry, manager, config, force))
+    };
+    let helm = |image: Option<&str>| apply("helm", image, false);
+    assert_eq!(helm(Some("x:1")).unwrap(), "x:1");
+    assert_eq!(helm(None), Err(422), "its only owner");
+    assert_eq!(apply("us", Some("x:2"), false), Err(409));
+    assert_eq!(apply("us", Some("x:2"), true).unwrap(), "x:2");
+    assert_eq!(helm(None).unwrap(), "x:2", "not its own any more");
+
+    assert_eq!(helm(Some("x:2")).unwrap(), "x:2");
+    assert_eq!(apply("us", Some("x:2"), true).unwrap(), "x:2");
+    assert_eq!(apply("us", Some("x:3"), false), Err(409), "shared still");
+    assert_eq!(helm(None).unwrap(), "x:2");
+    assert_eq!(apply("us", Some("x:3"), false).unwrap(), "x:3");
+}
+
 #[test]
 fn an_apply_says_who_applies_and_holds_no_owners() {
     let registry = cluster();
