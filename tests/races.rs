@@ -15,7 +15,7 @@ mod schedules;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, hash_map::DefaultHasher},
+    collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
     num::NonZero,
     rc::Rc,
@@ -81,8 +81,20 @@ struct Known {
     endpoint: Value,
 }
 
-/// A is good, B with another image is live; and the events that meet.
-fn scene(strategy: &str) -> (Pipeline, Known) {
+/// A is good, B with another image is live; and the events that meet. It is told once on each thread; each
+/// case goes on from a copy of it.
+fn scene(strategy: &'static str) -> (Pipeline, Known) {
+    thread_local! {
+        static TOLD: RefCell<BTreeMap<&'static str, (Pipeline, Known)>> = RefCell::default();
+    }
+    TOLD.with_borrow_mut(|told| {
+        let told = told.entry(strategy);
+        let (pipeline, known) = told.or_insert_with(|| tell_scene(strategy));
+        (pipeline.fork(), known.clone())
+    })
+}
+
+fn tell_scene(strategy: &str) -> (Pipeline, Known) {
     let mut pipeline = scene::live();
     scene::push_another_image(&mut pipeline, "build-2");
     let bad = scene::target(&pipeline).release;
@@ -293,7 +305,7 @@ fn in_any_order_and_at_any_pace_they_end_with_one_live_release() {
 }
 
 /// The calls that an event's first invocations make, undisturbed.
-fn calls(strategy: &str, what: What) -> Vec<String> {
+fn calls(strategy: &'static str, what: What) -> Vec<String> {
     let (mut pipeline, known) = scene(strategy);
     let before = pipeline.world.effects().len();
     happens(&mut pipeline, &known, what);
@@ -340,15 +352,14 @@ fn inside_each_others_invocations_they_end_with_one_live_release() {
     ));
 }
 
-fn inside(strategy: &str, (outer, inner): (What, What), call: &str, whole: bool) {
+fn inside(strategy: &'static str, (outer, inner): (What, What), call: &str, whole: bool) {
     let told = format!("{strategy}: {inner:?} (whole: {whole}) before `{call}` of {outer:?}");
     let (mut pipeline, known) = scene(strategy);
     let within: Rc<RefCell<Option<Pipeline>>> = Rc::default();
     let (slot, events) = (Rc::clone(&within), known.clone());
-    let strategy = strategy.to_owned();
     pipeline.world.interleave(call, move |world| {
         let mut second = Pipeline::new(world.clone());
-        second.set_for_deployments("STRATEGY", &strategy);
+        second.set_for_deployments("STRATEGY", strategy);
         happens(&mut second, &events, inner);
         // Its first invocations only, or all that follows, verification included.
         if whole {

@@ -136,11 +136,12 @@ impl Tried {
 /// Tries a schedule: these turns, and then whoever had the last one goes on.
 fn try_one(
     encounter: &Encounter,
+    begun: &Pipeline,
     given: &[usize],
     seen: &Mutex<BTreeSet<(u64, Vec<String>)>>,
 ) -> Tried {
     let told = format!("{}, {given:?}", encounter.told());
-    let mut pipeline = encounter.begin();
+    let mut pipeline = begun.fork();
     let mut tried = Tried {
         turns: vec![],
         open: vec![],
@@ -172,12 +173,13 @@ fn try_one(
 fn at_the_same_time_they_end_with_one_live_release() {
     let counts = Mutex::new((0, 0));
     try_all(encounters().into_iter(), |encounter| {
+        let begun = encounter.begin();
         let seen = Mutex::new(BTreeSet::new());
         let mut schedules = 0;
         if proves() {
             let mut next = vec![vec![]];
             while let Some(given) = next.pop() {
-                next.extend(try_one(&encounter, &given, &seen).others());
+                next.extend(try_one(&encounter, &begun, &given, &seen).others());
                 schedules += 1;
             }
         } else {
@@ -185,7 +187,7 @@ fn at_the_same_time_they_end_with_one_live_release() {
                 let mut random = fastrand::Rng::with_seed((seed() * WALKS + walk) as u64);
                 let mut given = Some(vec![]);
                 while let Some(turns) = given {
-                    given = random.choice(try_one(&encounter, &turns, &seen).others());
+                    given = random.choice(try_one(&encounter, &begun, &turns, &seen).others());
                     schedules += 1;
                 }
             }

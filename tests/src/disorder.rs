@@ -10,7 +10,7 @@ const LATE_S: [u64; 5] = [0, 0, 1, 20, 400];
 const CRASH_WITHIN: usize = 8;
 
 /// A seeded source of trouble. The same seed makes the same trouble.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Disorder(fastrand::Rng);
 
 impl Disorder {

@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::pin,
+    sync::{Arc, LazyLock},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -34,7 +35,7 @@ pub(crate) struct Message {
 pub struct Pipeline {
     /// The world that the functions act on.
     pub world: World,
-    routes: Routes,
+    routes: &'static Routes,
     pub(crate) queue: VecDeque<Message>,
     /// What each invocation decided: function and decision.
     pub decisions: Vec<(String, Value)>,
@@ -42,7 +43,7 @@ pub struct Pipeline {
     pub dead_letters: Vec<(String, String)>,
     /// Events that were delivered, oldest first.
     pub delivered: Vec<Value>,
-    config: Configs,
+    config: Arc<Configs>,
     disorder: Option<Disorder>,
     /// The detail type of events that never arrive.
     lost: Option<&'static str>,
@@ -51,6 +52,7 @@ pub struct Pipeline {
 }
 
 /// The functions' settings, as `infra/functions.json` has them.
+#[derive(Clone)]
 struct Configs {
     validate: validate_dataset::Config,
     training: start_training::Config,
@@ -66,20 +68,10 @@ struct Configs {
     notify: notify::Config,
 }
 
-/// How often a message may come back before the story is stuck.
-const MOST_RECEIVES: u32 = 200;
-
-/// Services go a step at least this often: a rollout doesn't stand still because a message is late.
-const SERVICES_MOVE: Duration = Duration::from_secs(10);
-
-impl Pipeline {
-    /// All functions on a world, with the settings of the project.
-    ///
-    /// # Panics
-    /// When the project's settings don't fit the functions: this is test support.
+impl Configs {
     #[allow(clippy::unwrap_used)]
-    pub fn new(world: World) -> Self {
-        let config = Configs {
+    fn read() -> Self {
+        Self {
             validate: validate_dataset::Config::read(&settings("validate-dataset")).unwrap(),
             training: start_training::Config::read(&settings("start-training")).unwrap(),
             evaluation: start_evaluation::Config::read(&settings("start-evaluation")).unwrap(),
@@ -92,15 +84,33 @@ impl Pipeline {
             diagnose: diagnose_release::Config::read(&settings("diagnose-release")).unwrap(),
             check: check_model::Config::read(&settings("check-model")).unwrap(),
             notify: notify::Config::read(&settings("notify")).unwrap(),
-        };
+        }
+    }
+}
+
+/// How often a message may come back before the story is stuck.
+const MOST_RECEIVES: u32 = 200;
+
+/// Services go a step at least this often: a rollout doesn't stand still because a message is late.
+const SERVICES_MOVE: Duration = Duration::from_secs(10);
+
+impl Pipeline {
+    /// All functions on a world, with the settings of the project.
+    ///
+    /// # Panics
+    /// When the project's settings don't fit the functions: this is test support.
+    pub fn new(world: World) -> Self {
+        // Tens of thousands of pipelines are made; the files are read once.
+        static ROUTES: LazyLock<Routes> = LazyLock::new(|| Routes::read(DATA_BUCKET));
+        static CONFIGS: LazyLock<Arc<Configs>> = LazyLock::new(|| Arc::new(Configs::read()));
         Self {
             world,
-            routes: Routes::read(DATA_BUCKET),
+            routes: &ROUTES,
             queue: VecDeque::new(),
             decisions: vec![],
             dead_letters: vec![],
             delivered: vec![],
-            config,
+            config: Arc::clone(&CONFIGS),
             disorder: None,
             lost: None,
             crashes: VecDeque::new(),
@@ -114,7 +124,25 @@ impl Pipeline {
     #[allow(clippy::unwrap_used)]
     pub fn set_for_deployments(&mut self, variable: &str, value: &str) {
         let changed = settings_with("deploy-release", &[(variable, value)]);
-        self.config.deploy = deploy_release::Config::read(&changed).unwrap();
+        let deploy = deploy_release::Config::read(&changed).unwrap();
+        Arc::make_mut(&mut self.config).deploy = deploy;
+    }
+
+    /// Another pipeline that begins as this one is now, on a world of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            world: self.world.fork(),
+            routes: self.routes,
+            queue: self.queue.clone(),
+            decisions: self.decisions.clone(),
+            dead_letters: self.dead_letters.clone(),
+            delivered: self.delivered.clone(),
+            config: Arc::clone(&self.config),
+            disorder: self.disorder.clone(),
+            lost: self.lost,
+            crashes: self.crashes.clone(),
+        }
     }
 
     /// From now on messages come late, in any order, more than once, and processes die.

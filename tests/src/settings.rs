@@ -1,5 +1,7 @@
 //! The functions' settings, as `infra/functions.json` has them.
 
+use std::sync::LazyLock;
+
 use domain::settings::Settings;
 use memory::{ACCOUNT, ARTIFACTS_BUCKET, DATA_BUCKET, REGION};
 use serde_json::Value;
@@ -12,8 +14,10 @@ pub(crate) fn settings(function: &str) -> Settings {
 /// The same with some of them changed.
 #[allow(clippy::unwrap_used)]
 pub(crate) fn settings_with(function: &str, changed: &[(&str, &str)]) -> Settings {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/functions.json");
-    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    static FILE: LazyLock<Value> = LazyLock::new(|| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/functions.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    });
     let variables = |value: &Value| {
         let object = value["environment"]
             .as_object()
@@ -25,9 +29,9 @@ pub(crate) fn settings_with(function: &str, changed: &[(&str, &str)]) -> Setting
             .collect::<Vec<_>>()
     };
     Settings::new(
-        variables(&file["defaults"])
+        variables(&FILE["defaults"])
             .into_iter()
-            .chain(variables(&file["functions"][function]))
+            .chain(variables(&FILE["functions"][function]))
             .chain(
                 changed
                     .iter()

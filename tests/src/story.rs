@@ -1,5 +1,7 @@
 //! A story, and what of the world has to be the same in the end however it was disturbed.
 
+use std::{cell::RefCell, collections::BTreeMap};
+
 use serde_json::{Value, json};
 
 use crate::{Pipeline, normal, scene};
@@ -21,13 +23,27 @@ impl Story {
     /// # Panics
     /// When a message ends as a dead letter: in no story one does.
     pub fn tell(&self, disturb: impl FnOnce(&mut Pipeline)) -> Pipeline {
-        let mut pipeline = scene::stage();
-        (self.before)(&mut pipeline);
+        let mut pipeline = self.begun();
         disturb(&mut pipeline);
         (self.tell)(&mut pipeline);
         let dead = &pipeline.dead_letters;
         assert!(dead.is_empty(), "{}: {dead:?}", self.name);
         pipeline
+    }
+
+    /// What came before the story. It is told once on each thread; what follows goes on from copies of it.
+    fn begun(&self) -> Pipeline {
+        thread_local! {
+            static BEGUN: RefCell<BTreeMap<&'static str, Pipeline>> = RefCell::default();
+        }
+        BEGUN.with_borrow_mut(|begun| {
+            let pipeline = begun.entry(self.name).or_insert_with(|| {
+                let mut pipeline = scene::stage();
+                (self.before)(&mut pipeline);
+                pipeline
+            });
+            pipeline.fork()
+        })
     }
 
     /// How many effects the undisturbed story has.

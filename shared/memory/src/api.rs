@@ -1,6 +1,6 @@
 //! The forecasting API, as its users reach it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use domain::{
     Result, names,
@@ -22,15 +22,16 @@ pub enum ApiFault {
 }
 
 /// A fault and the releases that have it.
+#[derive(Clone)]
 pub(crate) struct BrokenApi {
-    matches: Box<dyn Fn(&str) -> bool>,
+    matches: Rc<dyn Fn(&str) -> bool>,
     fault: ApiFault,
 }
 
 impl World {
     /// Breaks the API of the releases (`DEPLOYMENT_ID`) that match; a newer fault wins.
     pub fn break_api(&self, release: impl Fn(&str) -> bool + 'static, fault: ApiFault) {
-        let matches = Box::new(release);
+        let matches = Rc::new(release);
         let mut state = self.state.borrow_mut();
         state.broken_apis.push(BrokenApi { matches, fault });
     }

@@ -64,6 +64,21 @@ pub(crate) struct Faults {
     effects: Vec<Effect>,
 }
 
+impl Clone for Faults {
+    /// What somebody else was to do once isn't done twice: it stays with the original.
+    fn clone(&self) -> Self {
+        Self {
+            crash: self.crash,
+            dead: self.dead.clone(),
+            unreadable: self.unreadable.clone(),
+            refused: self.refused.clone(),
+            takes_turns: self.takes_turns,
+            interleavings: vec![],
+            effects: self.effects.clone(),
+        }
+    }
+}
+
 impl Faults {
     fn alive(&self, call: &str) -> Result<()> {
         self.dead.as_ref().map_or(Ok(()), |death| {

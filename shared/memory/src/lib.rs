@@ -86,6 +86,17 @@ impl World {
         }
     }
 
+    /// Another world that begins as this one is now; from here on neither sees what is done to the other. So
+    /// that many tests go on from one beginning. Scripts and predictors are shared; what
+    /// [`World::interleave`] has yet to do stays here.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.state.borrow().clone();
+        Self {
+            state: Rc::new(RefCell::new(state)),
+        }
+    }
+
     /// Moves the clock forward. Nothing else happens until [`World::run_services`].
     pub fn advance(&self, by: Duration) {
         let mut state = self.state.borrow_mut();

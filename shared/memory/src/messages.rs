@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::World;
 
 /// Everything that was said.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Messages {
     pub(crate) announcements: Vec<Announcement>,
     /// How many announcements were handed out.

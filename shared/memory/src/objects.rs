@@ -1,6 +1,6 @@
 //! S3: objects with versions, entity tags that change on each write, and conditional writes.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, rc::Rc};
 
 use domain::{
     Error, Result,
@@ -18,11 +18,12 @@ struct Version {
     id: String,
     etag: String,
     written: Timestamp,
-    bytes: Vec<u8>,
+    /// Shared with every world that went on from one with this version.
+    bytes: Rc<[u8]>,
 }
 
 /// The versions of every object, the current one last.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Objects(BTreeMap<Location, Vec<Version>>);
 
 impl Objects {
@@ -44,7 +45,7 @@ impl Objects {
 
     /// Content of an object.
     pub(crate) fn bytes(&self, at: &Location) -> Option<&[u8]> {
-        self.current(at).map(|version| version.bytes.as_slice())
+        self.current(at).map(|version| &*version.bytes)
     }
 
     /// Whether an object lies under `s3://bucket/prefix`.
@@ -73,7 +74,7 @@ impl State {
             id: format!("version-{}", versions.len() + 1),
             etag: format!("\"{number:032x}\""),
             written,
-            bytes,
+            bytes: bytes.into(),
         });
         if same {
             Ensured::AlreadySo
@@ -136,7 +137,7 @@ impl ObjectStore for World {
     async fn get(&self, at: &Location) -> Result<Option<Object>> {
         self.look("get", &at.to_string(), |state| {
             state.objects.current(at).map(|version| Object {
-                bytes: version.bytes.clone(),
+                bytes: version.bytes.to_vec(),
                 etag: version.etag.clone(),
             })
         })
@@ -164,7 +165,7 @@ impl ObjectStore for World {
         let bytes = self
             .look("download", &at.to_string(), |state| {
                 let version = state.objects.version(at, version)?;
-                Some(version.bytes.clone())
+                Some(Rc::clone(&version.bytes))
             })
             .await?;
         let Some(bytes) = bytes else {

@@ -36,12 +36,12 @@ pub fn demand(row: &Row) -> f64 {
 }
 
 type Predict = Rc<dyn Fn(&Row) -> f64>;
-type Matches = Box<dyn Fn(&str) -> bool>;
+type Matches = Rc<dyn Fn(&str) -> bool>;
 
-type MatchesContainer = Box<dyn Fn(&str, &BTreeMap<String, String>) -> bool>;
+type MatchesContainer = Rc<dyn Fn(&str, &BTreeMap<String, String>) -> bool>;
 
 /// Predictors by model URI, and what containers make of their predictions; the newest last.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Predictors {
     by_model: Vec<(Matches, Predict)>,
     distortions: Vec<(MatchesContainer, f64)>,
@@ -81,7 +81,7 @@ impl World {
         state
             .predictors
             .by_model
-            .push((Box::new(model_uri), Rc::new(predict)));
+            .push((Rc::new(model_uri), Rc::new(predict)));
     }
 
     /// Says by what containers that match multiply what their model predicts, in batch and behind the
@@ -93,7 +93,7 @@ impl World {
     ) {
         let mut state = self.state.borrow_mut();
         let distortions = &mut state.predictors.distortions;
-        distortions.push((Box::new(container), factor));
+        distortions.push((Rc::new(container), factor));
     }
 }
 

@@ -1,5 +1,7 @@
 //! How the services are to behave.
 
+use std::rc::Rc;
+
 use crate::World;
 
 /// How something that takes time ends.
@@ -18,10 +20,10 @@ pub enum Outcome {
     RunsOn,
 }
 
-type Matches = Box<dyn Fn(&str) -> bool>;
+type Matches = Rc<dyn Fn(&str) -> bool>;
 
 /// Scripts, the newest last.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Scripts(Vec<(Matches, Outcome)>);
 
 impl Scripts {
@@ -48,6 +50,6 @@ impl World {
     /// `MODEL_DIGEST` names: as the real ones do, unscripted.
     pub fn script(&self, matches: impl Fn(&str) -> bool + 'static, outcome: Outcome) {
         let mut state = self.state.borrow_mut();
-        state.scripts.0.push((Box::new(matches), outcome));
+        state.scripts.0.push((Rc::new(matches), outcome));
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct SageMakerModel {
 }
 
 /// The world.
+#[derive(Clone)]
 pub(crate) struct State {
     pub(crate) now: Timestamp,
     counter: u64,

@@ -1,6 +1,6 @@
 //! What releases answer their users, as CloudWatch would have measured it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use domain::{
     Result,
@@ -21,10 +21,10 @@ pub struct Answers {
     pub latency_ms: f64,
 }
 
-type Script = Box<dyn Fn(&str) -> Option<Answers>>;
+type Script = Rc<dyn Fn(&str) -> Option<Answers>>;
 
 /// What the pods of each release see.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Traffic(Option<Script>);
 
 impl Traffic {
@@ -54,7 +54,7 @@ impl World {
     /// From now on releases are measured as `script` says; `None` is a release without requests. Until
     /// then each one that has pods answers 100 requests a period, all well and within 10 ms.
     pub fn measure(&self, script: impl Fn(&str) -> Option<Answers> + 'static) {
-        self.state.borrow_mut().traffic = Traffic(Some(Box::new(script)));
+        self.state.borrow_mut().traffic = Traffic(Some(Rc::new(script)));
     }
 }
 
