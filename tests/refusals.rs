@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use events::Received;
 use local_cloud::{Cloud, Options};
 use serde_json::Value;
 
@@ -123,6 +124,59 @@ fn has_reason(answer: &Value) -> bool {
     }
 }
 
+/// What was decided, or the class of the error.
+fn verdict(answer: &Value) -> String {
+    let decision = match &answer["decision"] {
+        Value::Array(decisions) => decisions.first().unwrap_or(&Value::Null),
+        decision => decision,
+    };
+    let verdict = [&decision["decision"], &answer["class"]];
+    let verdict = verdict.into_iter().find_map(Value::as_str);
+    verdict
+        .unwrap_or_else(|| panic!("no verdict in {answer}"))
+        .to_owned()
+}
+
+/// What a function answers when it is invoked with the event itself; an error's type is its class, as that of a
+/// failed invocation.
+async fn directly(cloud: &Cloud, function: &str, event: &Value) -> Value {
+    match cloud.send_direct(function, event).await {
+        Ok(answer) => {
+            assert_eq!(answer["function"], function, "{answer}");
+            answer
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let payload = text.split_once("failed: ").map(|(_, payload)| payload);
+            let payload: Value =
+                serde_json::from_str(payload.unwrap_or(&text)).unwrap_or_else(|_| panic!("{text}"));
+            serde_json::json!({"class": payload["errorType"], "error": payload["errorMessage"]})
+        }
+    }
+}
+
+/// Each function, handed each sample past its queue, answers what it answered through its queue: what it did
+/// or told meanwhile it says is done or told already.
+async fn the_same_directly(
+    cloud: &Cloud,
+    function: &str,
+    samples: &BTreeMap<String, Value>,
+    answers: &[Value],
+) {
+    for (name, sample) in samples {
+        let id = Received::from_value(sample.clone()).unwrap().id;
+        let through = answers.iter().filter(|answer| answer["event_id"] == *id);
+        let through: BTreeSet<String> = through.map(verdict).collect();
+        let answer = directly(cloud, function, sample).await;
+        assert!(has_reason(&answer), "{function}, {name}: {answer}");
+        let verdict = verdict(&answer);
+        assert!(
+            through.contains(&verdict) || verdict.starts_with("already-"),
+            "{function} answers {name} directly: {answer}; through its queue {through:?}"
+        );
+    }
+}
+
 #[test]
 fn each_sample_is_answered_by_each_function() {
     block_on(async {
@@ -159,6 +213,31 @@ fn each_sample_is_answered_by_each_function() {
                 refused,
                 "{function}: what is refused is kept"
             );
+            the_same_directly(&cloud, function, &samples, &answers).await;
+        }
+        cloud.stop().await;
+    });
+}
+
+#[test]
+fn what_is_malformed_fails_a_direct_invocation_and_what_is_unknown_is_answered() {
+    block_on(async {
+        let state = tempfile::tempdir().unwrap();
+        let cloud = cloud(state.path()).await;
+        let folder = root().join("events/samples/malformed");
+        for function in cloud.functions() {
+            for case in ["empty-object", "wrong-types", "unknown-event"] {
+                let text = fs::read_to_string(folder.join(case).with_extension("json")).unwrap();
+                let sample = serde_json::from_str(&text).unwrap();
+                let answer = directly(&cloud, function, &sample).await;
+                assert!(has_reason(&answer), "{function}, {case}: {answer}");
+                if case == "unknown-event" {
+                    let verdict = verdict(&answer);
+                    assert!(verdict.starts_with("ignore"), "{function}: {answer}");
+                } else {
+                    assert_eq!(answer["class"], "Malformed", "{function}, {case}: {answer}");
+                }
+            }
         }
         cloud.stop().await;
     });

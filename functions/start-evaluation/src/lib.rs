@@ -255,8 +255,8 @@ where
     }
 }
 
-/// Goes on with what was held, each by itself, then forgets it. What is still held stays so, and what
-/// failed for now, too: the image's event comes back for it.
+/// Goes on with what was held, each by itself, then forgets it. What has to be held still stays on the list.
+/// So does what met an error; then the image's event is answered by that error, comes back and meets it again.
 async fn held<S, J, I, B>(config: &Config, ports: &Ports<'_, S, J, I, B>) -> Result<Vec<Decision>>
 where
     S: ObjectStore,

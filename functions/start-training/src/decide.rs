@@ -113,17 +113,10 @@ pub struct Request {
 
 impl Request {
     /// New data.
-    pub fn upload(
-        event: &DatasetValidated,
-        hyperparameters: &BTreeMap<String, String>,
-    ) -> Result<Self> {
+    pub fn upload(event: &DatasetValidated, config: &Config) -> Result<Self> {
         Ok(Self {
             dataset: event.dataset.clone(),
-            training_job: names::training_job(&names::build_id(
-                &event.dataset,
-                hyperparameters,
-                "",
-            ))?,
+            training_job: names::training_job(&build_id(config, &event.dataset, ""))?,
             created_by: "Upload".to_owned(),
             reason: format!(
                 "{} was accepted ({}): {} rows, {} to {}",
@@ -133,13 +126,10 @@ impl Request {
     }
 
     /// Somebody asks. A pipeline's build id names the job; otherwise the request's own id does.
-    pub fn asked(
-        event: &RetrainRequested,
-        hyperparameters: &BTreeMap<String, String>,
-    ) -> Result<Self> {
+    pub fn asked(event: &RetrainRequested, config: &Config) -> Result<Self> {
         let build = match &event.build_id {
             Some(build) => build.clone(),
-            None => names::build_id(&event.dataset, hyperparameters, &event.request),
+            None => build_id(config, &event.dataset, &event.request),
         };
         Ok(Self {
             dataset: event.dataset.clone(),
@@ -148,6 +138,10 @@ impl Request {
             reason: format!("{} asked: {}", event.requested_by, event.reason),
         })
     }
+}
+
+fn build_id(config: &Config, dataset: &str, salt: &str) -> String {
+    names::build_id(&config.environment, dataset, &config.hyperparameters, salt)
 }
 
 /// What is known when deciding.
@@ -389,8 +383,8 @@ mod tests {
     }
 
     #[test]
-    fn each_request_is_its_own_build_and_a_repeated_upload_is_the_same() {
-        let asked = |request: &str, build_id: Option<&str>| {
+    fn each_request_is_its_own_build_in_its_environment_and_a_repeat_is_the_same() {
+        let asked_in = |environment: &str, request: &str, build_id: Option<&str>| {
             let event = RetrainRequested {
                 dataset: "0a1b".into(),
                 request: request.into(),
@@ -398,12 +392,21 @@ mod tests {
                 requested_by: "ann".into(),
                 reason: "drift".into(),
             };
-            Request::asked(&event, &BTreeMap::new())
-                .unwrap()
-                .training_job
+            Request::asked(
+                &event,
+                &Config {
+                    environment: environment.into(),
+                    ..crate::tests::config()
+                },
+            )
+            .unwrap()
+            .training_job
         };
+        let asked = |request, build_id| asked_in("dev", request, build_id);
         assert_eq!(asked("r1", None), asked("r1", None));
         assert_ne!(asked("r1", None), asked("r2", None));
+        // Environments of one account learn from the same upload.
+        assert_ne!(asked("r1", None), asked_in("staging", "r1", None));
         assert_eq!(
             asked("r1", Some("build-17-0a1b2c3")),
             "retail-forecast-build-17-0a1b2c3"

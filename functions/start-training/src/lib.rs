@@ -76,12 +76,8 @@ pub async fn handle(
     received: Received,
 ) -> Result<Step<Decision>> {
     let request = match &received.event {
-        Event::Announced(Announced::DatasetValidated(event)) => {
-            Request::upload(event, &config.hyperparameters)?
-        }
-        Event::Announced(Announced::RetrainRequested(event)) => {
-            Request::asked(event, &config.hyperparameters)?
-        }
+        Event::Announced(Announced::DatasetValidated(event)) => Request::upload(event, config)?,
+        Event::Announced(Announced::RetrainRequested(event)) => Request::asked(event, config)?,
         _ => {
             let reason = "only DatasetValidated and RetrainRequested start a training".to_owned();
             return Ok(Step::Done(Decision::NotForThisFunction { reason }));

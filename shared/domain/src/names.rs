@@ -41,16 +41,27 @@ pub fn client_token(parts: &[&str]) -> String {
     digest(parts)[..32].to_owned()
 }
 
-/// Build id of a training caused by data: the same data with the same parameters is the same build.
-/// `salt` tells apart a retraining that somebody asked for; it is empty for an upload.
-pub fn build_id(dataset: &str, hyperparameters: &BTreeMap<String, String>, salt: &str) -> String {
+/// Build id of a training caused by data: in one environment the same data with the same parameters is the
+/// same build. Environments may share an account, where a job's name can be had once. `salt` tells apart a
+/// retraining that somebody asked for; it is empty for an upload.
+pub fn build_id(
+    environment: &str,
+    dataset: &str,
+    hyperparameters: &BTreeMap<String, String>,
+    salt: &str,
+) -> String {
     let parameters: Vec<String> = hyperparameters
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     format!(
         "build-{}",
-        short(&digest(&[dataset, &parameters.join(","), salt]))
+        short(&digest(&[
+            environment,
+            dataset,
+            &parameters.join(","),
+            salt
+        ]))
     )
 }
 
@@ -157,12 +168,16 @@ mod tests {
     #[test]
     fn a_build_is_its_data_and_parameters() {
         let mut parameters = BTreeMap::from([("n_estimators".to_owned(), "200".to_owned())]);
-        let first = build_id("0123456789ab", &parameters, "");
-        assert_eq!(first, build_id("0123456789ab", &parameters, ""));
-        assert_ne!(first, build_id("ffff56789abc", &parameters, ""));
-        assert_ne!(first, build_id("0123456789ab", &parameters, "request-1"));
+        let first = build_id("dev", "0123456789ab", &parameters, "");
+        assert_eq!(first, build_id("dev", "0123456789ab", &parameters, ""));
+        assert_ne!(first, build_id("dev", "ffff56789abc", &parameters, ""));
+        assert_ne!(first, build_id("staging", "0123456789ab", &parameters, ""));
+        assert_ne!(
+            first,
+            build_id("dev", "0123456789ab", &parameters, "request-1")
+        );
         parameters.insert("max_depth".to_owned(), "10".to_owned());
-        assert_ne!(first, build_id("0123456789ab", &parameters, ""));
+        assert_ne!(first, build_id("dev", "0123456789ab", &parameters, ""));
     }
 
     #[test]
