@@ -25,7 +25,7 @@ fn share() -> (u64, usize) {
     if std::env::var_os("PROVE").is_some() {
         (2000, 1)
     } else {
-        (40, 211)
+        (40, 101)
     }
 }
 
