@@ -267,3 +267,22 @@ fn next_months_pair_over_last_months_is_one_data_set_in_either_order() {
         );
     }
 }
+
+#[test]
+fn last_months_pair_again_makes_nothing_of_this_months() {
+    let mut pipeline = ready();
+    scene::last_months_pair_again(&mut pipeline);
+    assert_eq!(pipeline.dead_letters, []);
+    assert_eq!(started(&pipeline), 2);
+    assert_eq!(pipeline.world.packages().len(), 2);
+    assert_eq!(told(&pipeline, "Data rejected"), Vec::<String>::new());
+    let decided = pipeline.decided("validate-dataset");
+    assert_eq!(
+        decided,
+        ["accept"; 4]
+            .into_iter()
+            .chain(["superseded"; 2])
+            .chain(["accept"; 2])
+            .collect::<Vec<_>>()
+    );
+}

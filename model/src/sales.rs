@@ -226,8 +226,12 @@ impl Columns {
 ///
 /// Text that is no whole number from 0 to 4,294,967,295.
 pub fn parse_id(field: &str, text: &str) -> Result<u32> {
-    text.parse()
-        .map_err(|_| anyhow!("{field}: `{text}` is not a whole number"))
+    text.parse().map_err(|_| {
+        anyhow!(
+            "{field}: `{text}` is not a whole number from 0 to {}",
+            u32::MAX
+        )
+    })
 }
 
 /// Reads an ISO date.

@@ -2,74 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it didn't expect")]
 
+mod root;
 mod server;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use model::generate::Synthetic;
-use model::sales::{Sale, write_csv};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use root::{ml_root, train, trained, write};
 use server::{Collector, Server};
-
-/// Where `train` finds its input below a fresh `ML_ROOT`: two years of five stores and ten items,
-/// the last 60 days of them in the validation channel.
-fn ml_root() -> TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let rows = Synthetic::default().rows();
-    let last = rows.iter().map(|sale| sale.day).max().unwrap();
-    let (train, validation): (Vec<Sale>, Vec<Sale>) =
-        rows.iter().partition(|sale| sale.day <= last.minus(60));
-    let half = train.len() / 2;
-    write_rows(root.path(), "train/part-1.csv", &train[..half]);
-    write_rows(root.path(), "train/part-2.csv", &train[half..]);
-    write_rows(root.path(), "validation/sales.csv", &validation);
-    write(
-        root.path(),
-        "input/config/hyperparameters.json",
-        r#"{"n_estimators": "200", "random_state": "42"}"#,
-    );
-    root
-}
-
-fn write_rows(root: &Path, name: &str, rows: &[Sale]) {
-    let mut text = Vec::new();
-    write_csv(rows, &mut text).unwrap();
-    write(
-        root,
-        &format!("input/data/{name}"),
-        std::str::from_utf8(&text).unwrap(),
-    );
-}
-
-fn write(root: &Path, name: &str, text: &str) {
-    let path = root.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn train(root: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_train"))
-        .arg("train")
-        .env("ML_ROOT", root)
-        .output()
-        .unwrap()
-}
-
-fn trained() -> TempDir {
-    let root = ml_root();
-    let output = train(root.path());
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    root
-}
 
 /// `model.tar.gz` of a root's model folder, as SageMaker makes it, and its SHA-256.
 fn archive(root: &Path) -> (std::path::PathBuf, String) {
@@ -325,12 +270,31 @@ fn a_wrong_request_is_told_what_is_wrong() {
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(wanted), "{error}");
     }
+}
+
+#[test]
+fn what_http_or_an_id_has_no_room_for_is_told_so() {
+    let root = trained();
+    let server = Server::start(&[("ML_ROOT", root.path().to_str().unwrap())]);
     let question = server.post("/predict", "application/json", &"x".repeat((16 << 10) + 1));
     assert_eq!(question.status, 413, "{}", question.body);
     let error = question.json()["error"].as_str().unwrap().to_owned();
     assert!(error.contains("larger than the 16384 bytes"), "{error}");
-    assert_eq!(server.get("/predict").status, 405);
+    let wrong_method = server.get("/predict");
+    assert_eq!(wrong_method.status, 405);
+    let error = wrong_method.json()["error"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("GET isn't answered here"), "{error}");
+    assert_eq!(wrong_method.header("allow"), Some("post"));
     assert_eq!(server.get("/nowhere").status, 404);
+    let large = json!({"store_id": 1_u64 << 40, "item_id": 1, "date": "2023-06-15"});
+    for answer in [
+        server.post_json("/predict", &large),
+        server.post("/invocations", "text/csv", "1099511627776,1,2023-06-15\n"),
+    ] {
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        let range = "`1099511627776` is not a whole number from 0 to 4294967295";
+        assert!(error.contains(range), "{error}");
+    }
 }
 
 #[test]

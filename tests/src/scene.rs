@@ -119,6 +119,38 @@ pub fn upload(pipeline: &Pipeline, days: i64) -> Value {
         .upload(DATA_BUCKET, "training/sales_data.csv", csv(days))
 }
 
+/// The events of a pair over the last one: `days` days to learn from, and 30 more to judge by.
+pub fn upload_pair(pipeline: &Pipeline, days: i64) -> [Value; 2] {
+    let (training, all) = (csv(days), csv(days + 30));
+    let header = all.lines().take(1);
+    let later = all.lines().skip(training.lines().count());
+    let validation = header.chain(later).collect::<Vec<_>>().join("\n");
+    let put = |key: &str, rows: String| pipeline.world.upload(DATA_BUCKET, key, rows);
+    [
+        put("training/sales_data.csv", training),
+        put("validation/sales_data.csv", validation),
+    ]
+}
+
+/// Two months of pairs, and then every event of an upload once more.
+pub fn last_months_pair_again(pipeline: &mut Pipeline) {
+    let mut uploads = Vec::new();
+    for days in [500, 530] {
+        let pair = upload_pair(pipeline, days);
+        for event in &pair {
+            pipeline.deliver(event);
+        }
+        uploads.extend(pair);
+        pipeline.settle();
+        let month = std::time::Duration::from_hours(30 * 24);
+        pipeline.world.advance(month);
+    }
+    for event in &uploads {
+        pipeline.deliver(event);
+    }
+    pipeline.settle();
+}
+
 /// An environment with a verified release, learnt from 500 days.
 pub fn live() -> Pipeline {
     let mut pipeline = stage();

@@ -5,7 +5,7 @@ use memory::{Answers, Outcome};
 use crate::{Story, What, scene};
 
 /// The stories.
-pub const STORIES: [Story; 32] = [
+pub const STORIES: [Story; 33] = [
     Story {
         name: "a first upload",
         what: What::All,
@@ -64,6 +64,12 @@ pub const STORIES: [Story; 32] = [
                 pipeline.settle();
             }
         },
+    },
+    Story {
+        name: "two months of pairs, and their uploads again",
+        what: What::All,
+        before: scene::push_image,
+        tell: scene::last_months_pair_again,
     },
     Story {
         name: "a release that fails",

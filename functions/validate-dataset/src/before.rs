@@ -13,6 +13,8 @@ pub struct Found {
     pub training: Option<Head>,
     /// The validation file.
     pub validation: Option<Head>,
+    /// The uploaded one of the two as it is now: a later version, or none when it was deleted.
+    pub newest: Option<Head>,
     /// Since the upload.
     pub waited: SignedDuration,
 }
@@ -28,18 +30,15 @@ pub struct Files {
 
 /// The files to read; otherwise what is decided without reading them.
 pub fn files(upload: &Upload, found: Found, config: &Config) -> Result<Files, Decision> {
+    if let Some(decision) = superseded(upload, &found, config.await_training) {
+        return Err(decision);
+    }
     let Found {
         training,
         validation,
         waited,
+        ..
     } = found;
-    let own = match upload.part {
-        Part::Training => (&upload.training, &training),
-        Part::Validation => (&upload.validation, &validation),
-    };
-    if let (at, None) = own {
-        return Err(gone(at, upload.version.as_deref()));
-    }
     let files = match (training, validation) {
         (Some(training), Some(validation))
             if upload.part == Part::Validation
@@ -65,6 +64,44 @@ pub fn files(upload: &Upload, found: Found, config: &Config) -> Result<Files, De
         Some(decision) => Err(decision),
         None => Ok(files),
     }
+}
+
+/// Why a late or repeated event has no say any more. Of a pair the newest files count: an older one would
+/// join a file that belongs to another, and a model would learn what nobody uploaded together.
+///
+/// A file that is overwritten at once counts by itself for as long as it is alone: both uploads are dealt with.
+fn superseded(upload: &Upload, found: &Found, within: SignedDuration) -> Option<Decision> {
+    let (training, validation) = (
+        (&upload.training, &found.training),
+        (&upload.validation, &found.validation),
+    );
+    let ((at, own), (other_at, other)) = match upload.part {
+        Part::Training => (training, validation),
+        Part::Validation => (validation, training),
+    };
+    let (Some(own), Some(newest)) = (own, &found.newest) else {
+        return Some(gone(at, upload.version.as_deref()));
+    };
+    let is_late = found.waited >= within;
+    if newest.version != own.version && (other.is_some() || is_late) {
+        let reason = format!(
+            "{} was written over on {} ({}): that upload decides",
+            told(at, own),
+            newest.written,
+            told(at, newest)
+        );
+        return Some(Decision::Superseded { reason });
+    }
+    let other = other.as_ref()?;
+    (other.written.duration_since(own.written) > within).then(|| Decision::Superseded {
+        reason: format!(
+            "{} is of {}, long before {} of {}: the upload of the later file decides on the pair",
+            told(at, own),
+            own.written,
+            told(other_at, other),
+            other.written
+        ),
+    })
 }
 
 /// Whether the training file was there so long before its validation file that the one which belongs to it
@@ -206,15 +243,20 @@ mod tests {
         validation: Option<Head>,
         waited_s: i64,
     ) -> String {
+        let newest = match part {
+            Part::Training => training.clone(),
+            Part::Validation => validation.clone(),
+        };
         let found = Found {
             training,
             validation,
+            newest,
             waited: SignedDuration::from_secs(waited_s),
         };
         match files(&upload(part), found, &config()) {
             Ok(files) if files.validation.is_some() => "read both".to_owned(),
             Ok(_) => "read one".to_owned(),
-            Err(Decision::Gone { reason }) => reason,
+            Err(Decision::Gone { reason } | Decision::Superseded { reason }) => reason,
             Err(Decision::AwaitTraining { reason }) => format!("await: {reason}"),
             Err(Decision::Reject { findings, .. }) => findings.join("\n"),
             Err(other) => panic!("{other:?}"),
@@ -306,7 +348,8 @@ mod tests {
                 "await: s3://data/training/sales.csv is of 1970",
             ),
             (of(1000 - 901), 900, "read both"),
-            (of(2000), 0, "read both"),
+            (of(1900), 0, "read both"),
+            (of(1901), 0, "long before training/sales.csv version v1"),
         ] {
             let decided = decided(Part::Validation, Some(training), Some(of(1000)), waited_s);
             assert!(decided.contains(expected), "`{expected}` in: {decided}");

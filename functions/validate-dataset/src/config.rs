@@ -22,7 +22,8 @@ pub struct Config {
 impl Config {
     /// Reads `DATA_BUCKET`, `ARTIFACTS_BUCKET`, `HOLDOUT_DAYS`, `AWAIT_TRAINING_S` (seconds), and of
     /// the contract `MIN_ROWS`, `MAX_SALES` (units), `MIN_HISTORY_DAYS`, `MAX_BYTES` (of both files
-    /// together, as uploaded and unpacked), `MAX_MEMORY_MIB` and `MAX_AGE_DAYS` (no limit when empty).
+    /// together, as uploaded and unpacked), `MAX_MEMORY_MIB`, `MAX_SERIES` and `MAX_AGE_DAYS` (no limit when
+    /// empty).
     pub fn read(settings: &Settings) -> Result<Self> {
         let max_age_days = match settings.optional("MAX_AGE_DAYS") {
             Some(_) => Some(settings.parsed("MAX_AGE_DAYS")?),
@@ -34,6 +35,7 @@ impl Config {
             min_history_days: settings.parsed("MIN_HISTORY_DAYS")?,
             max_age_days,
             max_bytes: settings.parsed("MAX_BYTES")?,
+            max_series: Some(settings.parsed("MAX_SERIES")?),
             max_memory_mib: settings.parsed("MAX_MEMORY_MIB")?,
             ..Contract::default()
         };
@@ -71,6 +73,7 @@ mod tests {
             ("MIN_HISTORY_DAYS", "120"),
             ("MAX_BYTES", "536870912"),
             ("MAX_MEMORY_MIB", "128"),
+            ("MAX_SERIES", "10000"),
             ("AWAIT_TRAINING_S", "900"),
         ];
         let all = defaults.iter().chain(changes);

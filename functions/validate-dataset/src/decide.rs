@@ -1,15 +1,14 @@
 //! The rule: a data set is accepted when no file of it breaks the contract, and the rows that judge
 //! a model lie after the rows that it learns from.
 
-use std::fmt::Write as _;
-
-use dataset::{Finding, Report, Rule};
+use dataset::Report;
 use domain::ports::Head;
 use jiff::{SignedDuration, civil::Date};
 use serde::Serialize;
 
 use crate::{
-    before::{Files, RAISE, too_many_bytes},
+    before::{Files, too_many_bytes},
+    sentences::sentences,
     upload::{Part, Upload},
 };
 
@@ -57,6 +56,11 @@ pub enum Decision {
     /// belongs to it may be on its way.
     AwaitValidation {
         /// Which days overlap, and for how long the other file is waited for.
+        reason: String,
+    },
+    /// A newer upload decides: of this file, or of the other one of its pair.
+    Superseded {
+        /// By which file.
         reason: String,
     },
     /// The uploaded object was deleted before it was read.
@@ -211,37 +215,6 @@ fn overlap(training: &Report, validation: &Report) -> Option<String> {
              training file, or delete it to have the last days held out."
         )
     })
-}
-
-/// One sentence for each broken rule of a file.
-fn sentences(key: &str, report: &Report) -> Vec<String> {
-    report
-        .findings
-        .iter()
-        .map(|finding| sentence(key, finding))
-        .collect()
-}
-
-fn sentence(key: &str, finding: &Finding) -> String {
-    let mut text = format!("{key}: {}", finding.message);
-    let mut between = format!(" ({} in all: ", finding.count);
-    for example in &finding.examples {
-        // Writing to a string can't fail.
-        let _ = write!(text, "{between}line {}", example.line);
-        if let Some(column) = &example.column {
-            let _ = write!(text, ", {column}");
-        }
-        let _ = write!(text, " `{}`", example.text);
-        "; ".clone_into(&mut between);
-    }
-    if !finding.examples.is_empty() {
-        text.push(')');
-    }
-    if finding.rule == Rule::TooLarge {
-        text.push(' ');
-        text.push_str(RAISE);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -11,6 +11,10 @@
 //! the one that is there is older and overlaps it; each for `AWAIT_TRAINING_S` at most. Then what is there
 //! counts. A training file alone is taken at once: nothing says that another file is to come.
 //!
+//! Events come late, and again. The event of a file that was written over does nothing beside a partner,
+//! which belongs to the newer file; neither does that of the much older file of a pair, which the younger
+//! one's event decides on. So last month's events make nothing of this month's files.
+//!
 //! An upload that can't fit, and a validation file whose training file doesn't come, are rejected
 //! without being read.
 //!
@@ -25,6 +29,7 @@ pub mod before;
 pub mod config;
 pub mod decide;
 pub mod newest;
+mod sentences;
 mod snapshot;
 pub mod upload;
 
@@ -140,21 +145,19 @@ pub async fn handle<S: ObjectStore, B: Bus, C: Clock>(
     Ok(Step::Done(decision))
 }
 
-/// Looks for the files of an upload.
+/// Looks for the files of an upload. What the uploaded one is now comes last: where the other one was just
+/// written over, too, this shows it.
 async fn find<S: ObjectStore, B, C: Clock>(
     ports: &Ports<'_, S, B, C>,
     upload: &Upload,
     uploaded: Timestamp,
 ) -> Result<Found> {
     let store = ports.store;
-    let (training, validation) = (&upload.training, &upload.validation);
+    let head = async |part| store.head(upload.at(part), upload.version_of(part)).await;
     Ok(Found {
-        training: store
-            .head(training, upload.version_of(Part::Training))
-            .await?,
-        validation: store
-            .head(validation, upload.version_of(Part::Validation))
-            .await?,
+        training: head(Part::Training).await?,
+        validation: head(Part::Validation).await?,
+        newest: store.head(upload.at(upload.part), None).await?,
         waited: ports.clock.now().duration_since(uploaded),
     })
 }

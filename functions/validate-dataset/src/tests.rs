@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::*;
 
+mod late;
+
 const KEY: &str = "training/sales.csv";
 
 pub(crate) fn config() -> Config {

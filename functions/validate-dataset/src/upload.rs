@@ -57,6 +57,14 @@ impl Upload {
         })
     }
 
+    /// Where a part is, or would be.
+    pub fn at(&self, part: Part) -> &Location {
+        match part {
+            Part::Training => &self.training,
+            Part::Validation => &self.validation,
+        }
+    }
+
     /// The version to read of a part; `None` is the newest.
     pub fn version_of(&self, part: Part) -> Option<&str> {
         self.version.as_deref().filter(|_| part == self.part)

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use axum::extract::rejection::BytesRejection;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::calendar::Day;
@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     },
     #[error("content type `{0}` is not answered (text/csv and application/json are)")]
     ContentType(String),
+    #[error("{0} isn't answered here; the header Allow says what is")]
+    Method(Method),
     #[error("the body is larger than the {0} bytes that are taken")]
     TooLarge(usize),
     #[error("{0}")]
@@ -97,7 +99,10 @@ pub(crate) fn json_question(value: &Value, at: Option<usize>) -> Result<Question
         id.ok_or_else(|| {
             refuse(
                 Some(field),
-                format!("{field}: `{value}` is not a whole number"),
+                format!(
+                    "{field}: `{value}` is not a whole number from 0 to {}",
+                    u32::MAX
+                ),
             )
         })
     };

@@ -76,6 +76,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/ping", get(ping))
         .route("/health", get(health))
         .merge(forecasts)
+        .method_not_allowed_fallback(async |method| Refusal::Method(method))
         .with_state(service)
 }
 
@@ -152,6 +153,7 @@ impl IntoResponse for Refusal {
         let status = match &self {
             Self::Malformed { .. } => http::StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => http::StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Method(_) => http::StatusCode::METHOD_NOT_ALLOWED,
             Self::ContentType(_) => http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Failed(_) => http::StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -147,8 +147,9 @@ impl ObjectStore for S3 {
         let Some(mut output) = self.open(at, version).await? else {
             return Ok(None);
         };
+        // As with a disk that is full: the next attempt may have another one.
         let unwritable = |error: std::io::Error| {
-            Error::permanent(format!("writing {at} to {}", to.display())).because(error)
+            Error::transient(format!("writing {at} to {}", to.display())).because(error)
         };
         // Plain writes: the next chunk can't be awaited before this one is stored, and a write to
         // the page cache is shorter than a hop to another thread.
@@ -182,7 +183,7 @@ impl ObjectStore for S3 {
             .build()
             .await
             .map_err(|error| {
-                Error::permanent(format!("reading {} to upload it to {at}", from.display()))
+                Error::transient(format!("reading {} to upload it to {at}", from.display()))
                     .because(error)
             })?;
         let timeouts = TimeoutConfig::builder()
@@ -263,6 +264,18 @@ mod tests {
         assert_eq!(error.class(), Class::Permanent);
         assert!(error.to_string().contains("s3:ListBucket"), "{error}");
         assert_eq!(stub.requests()[0].path, "/bucket/a/key?x-id=GetObject");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_tried_again() {
+        let stub = Stub::raw(vec![(200, "rows".repeat(CHUNK))]);
+        let s3 = S3::new(&stub.context());
+        let error = s3.download(&at(), None, Path::new("/dev/full")).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.class(), Class::Transient, "{error}");
+        let missing = Path::new("/nowhere/rows.csv");
+        let error = s3.upload(missing, &at(), "text/csv").await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient, "{error}");
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ fn judge<R: Read>(mut table: Table<R>, contract: &Contract, today: Date) -> io::
             }
             rule => table.reject(
                 match rule {
-                    Seen::Unknown => Rule::TooManySeries,
+                    Seen::Unknown => Rule::DuplicatesUnchecked,
                     _ => Rule::DuplicateKey,
                 },
                 || format!("{}, store {}, item {}", row.day, row.store, row.item),
@@ -67,6 +67,15 @@ fn judge<R: Read>(mut table: Table<R>, contract: &Contract, today: Date) -> io::
         );
     }
     let distinct = keys.distinct();
+    if let Some(most) = contract.max_series.map(u64::from)
+        && distinct.series > most
+    {
+        let seen = format!(
+            "There are {} series; at most {most} are taken.",
+            distinct.series
+        );
+        facts.findings.file(Rule::TooManySeries, &seen);
+    }
     Ok(Report {
         schema_version: SCHEMA_VERSION,
         verdict: if facts.findings.is_empty() {

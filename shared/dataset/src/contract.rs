@@ -32,6 +32,9 @@ pub struct Contract {
     /// Memory that the exact check for duplicates may take, in MiB. Default 256, which holds
     /// about 2 million blocks of one series and 512 days, or 500,000 series over five years.
     pub max_memory_mib: u32,
+    /// Most series (store and item together): what reads the data set later keeps a history of each in
+    /// memory. Default: no limit.
+    pub max_series: Option<u32>,
     /// Offending rows shown for each rule. Default 5.
     pub max_examples: usize,
 }
@@ -48,6 +51,7 @@ impl Default for Contract {
             max_age_days: None,
             max_bytes: 2 << 30,
             max_memory_mib: 256,
+            max_series: None,
             max_examples: 5,
         }
     }

@@ -17,6 +17,8 @@ pub enum Rule {
     TooLarge,
     /// There is nothing in the file.
     EmptyFile,
+    /// Lines end with a carriage return alone.
+    LineEnds,
     /// The first line names none of the columns.
     NoHeader,
     /// A required column is not there.
@@ -50,6 +52,8 @@ pub enum Rule {
     /// A second row for the same date, store and item.
     DuplicateKey,
     /// The exact check for duplicates needs more memory than `max_memory_mib`.
+    DuplicatesUnchecked,
+    /// More series than `max_series`.
     TooManySeries,
     /// Fewer accepted rows than `min_rows`.
     TooFewRows,
@@ -149,6 +153,10 @@ fn advice(rule: Rule, contract: &Contract) -> String {
         Rule::EmptyFile | Rule::NoHeader => {
             "Upload a CSV file whose first line names the columns, such as `date,store,item,sales`."
         }
+        Rule::LineEnds => {
+            "Save the file with line ends that are LF or CRLF; a CR alone, as old spreadsheets write it, \
+             ends no line."
+        }
         Rule::MissingColumn => "Add the column, or name its present spelling in the contract.",
         Rule::AmbiguousColumn => "Keep the one column that is meant, or rename the other.",
         Rule::LongRow => "Look for a quote that is never closed, or for missing line ends.",
@@ -208,9 +216,13 @@ fn advice(rule: Rule, contract: &Contract) -> String {
             "There is an earlier row for the same date, store and item. Keep one row for each, \
              adding the sales up if both are real."
         }
-        Rule::TooManySeries => {
-            "Raise `max_memory_mib` of the contract (and the memory of what checks it), or look \
+        Rule::DuplicatesUnchecked => {
+            "There are too many series over too long a time to be checked for duplicates. Raise `max_memory_mib` of the contract (and the memory of what checks it), or look \
              for store and item numbers that aren't such."
+        }
+        Rule::TooManySeries => {
+            "Look for store and item numbers that aren't such (each pair of them is a series); or leave out \
+             what needs no forecast, or raise `max_series` of the contract."
         }
         Rule::TooFewRows => "Upload the whole data set, or lower `min_rows` of the contract.",
         Rule::ShortHistory => {

@@ -5,6 +5,9 @@ use crate::finding::{Example, Findings, Rule, shown, shown_stray};
 use crate::row::Role;
 use crate::window::Record;
 
+/// What is seen where a carriage return alone ends lines: all of them are one.
+pub(crate) const LINE_ENDS: &str = "The lines end with a carriage return (CR) alone.";
+
 /// The columns of a file: how it names them, and what they mean.
 #[derive(Debug)]
 pub(crate) struct Header {
@@ -32,6 +35,11 @@ impl Header {
                     return None;
                 }
             }
+        }
+
+        if names.iter().any(|name| name.contains('\r')) {
+            findings.file(Rule::LineEnds, LINE_ENDS);
+            return None;
         }
 
         let mut roles = vec![Role::Extra; names.len()].into_boxed_slice();

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use crate::content::{Content, Stop};
 use crate::contract::Contract;
 use crate::finding::{Example, Findings, Rule, shown, shown_stray};
-use crate::header::Header;
+use crate::header::{Header, LINE_ENDS};
 use crate::row::{Limits, Row, RowParser};
 use crate::window::{MAX_ROW, Quoting, Record, Records, Window};
 
@@ -180,6 +180,9 @@ impl<R: Read> Table<R> {
                 self.broken = true;
                 let seen = format!("The content is larger than {} bytes.", self.max_bytes);
                 self.findings.file(Rule::TooLarge, &seen);
+            }
+            Stop::LongRow(_) if self.window.has_only_carriage_returns() => {
+                self.findings.file(Rule::LineEnds, LINE_ENDS);
             }
             Stop::LongRow(line) => {
                 self.line = line;

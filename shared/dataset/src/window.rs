@@ -46,6 +46,12 @@ impl<R: Read> Window<R> {
         self.start += bytes;
     }
 
+    /// Whether what is unread has line ends of an old kind and no other.
+    pub(crate) fn has_only_carriage_returns(&self) -> bool {
+        let has = |end| self.unread().contains(&end);
+        has(b'\r') && !has(b'\n')
+    }
+
     /// Reads more behind what is unread; false at the end of the content or when there is no room.
     pub(crate) fn fill(&mut self) -> Result<bool, Stop> {
         self.buffer.copy_within(self.start..self.end, 0);

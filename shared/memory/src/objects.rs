@@ -18,8 +18,14 @@ struct Version {
     id: String,
     etag: String,
     written: Timestamp,
-    /// Shared with every world that went on from one with this version.
-    bytes: Rc<[u8]>,
+    /// Shared with every world that went on from one with this version; none in a delete marker.
+    bytes: Option<Rc<[u8]>>,
+}
+
+impl Version {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or_default()
+    }
 }
 
 /// The versions of every object, the current one last.
@@ -28,12 +34,16 @@ pub(crate) struct Objects(BTreeMap<Location, Vec<Version>>);
 
 impl Objects {
     fn current(&self, at: &Location) -> Option<&Version> {
-        self.0.get(at)?.last()
+        let last = self.0.get(at)?.last();
+        last.filter(|version| version.bytes.is_some())
     }
 
     fn version(&self, at: &Location, id: Option<&str>) -> Option<&Version> {
         match id {
-            Some(id) => self.0.get(at)?.iter().find(|version| version.id == id),
+            Some(id) => {
+                let mut versions = self.0.get(at)?.iter();
+                versions.find(|version| version.id == id && version.bytes.is_some())
+            }
             None => self.current(at),
         }
     }
@@ -45,7 +55,7 @@ impl Objects {
 
     /// Content of an object.
     pub(crate) fn bytes(&self, at: &Location) -> Option<&[u8]> {
-        self.current(at).map(|version| &*version.bytes)
+        self.current(at)?.bytes.as_deref()
     }
 
     /// Whether an object lies under `s3://bucket/prefix`.
@@ -67,6 +77,15 @@ impl State {
     /// Writes an object, whoever does it.
     pub(crate) fn store(&mut self, at: &Location, bytes: Vec<u8>) -> Ensured {
         let same = self.objects.bytes(at) == Some(bytes.as_slice());
+        self.push(at, Some(bytes));
+        if same {
+            Ensured::AlreadySo
+        } else {
+            Ensured::Made
+        }
+    }
+
+    fn push(&mut self, at: &Location, bytes: Option<Vec<u8>>) {
         let (number, written) = (self.next(), self.now);
         let versions = self.objects.0.entry(at.clone()).or_default();
         versions.push(Version {
@@ -74,13 +93,8 @@ impl State {
             id: format!("version-{}", versions.len() + 1),
             etag: format!("\"{number:032x}\""),
             written,
-            bytes: bytes.into(),
+            bytes: bytes.map(Into::into),
         });
-        if same {
-            Ensured::AlreadySo
-        } else {
-            Ensured::Made
-        }
     }
 }
 
@@ -105,6 +119,11 @@ impl World {
         self.state.borrow_mut().objects.0.remove(at);
     }
 
+    /// Deletes an object as S3 does where versions are kept: they stay, below a marker.
+    pub fn mark_deleted(&self, at: &Location) {
+        self.state.borrow_mut().push(at, None);
+    }
+
     /// Uploads an object and answers S3's `Object Created` event.
     pub fn upload(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) -> Value {
         let at = Location::new(bucket, key);
@@ -113,7 +132,7 @@ impl World {
         let object = state.objects.current(&at).map(|version| {
             json!({
                 "key": key,
-                "size": version.bytes.len(),
+                "size": version.bytes().len(),
                 "etag": version.etag.trim_matches('"'),
                 "version-id": version.id,
             })
@@ -137,7 +156,7 @@ impl ObjectStore for World {
     async fn get(&self, at: &Location) -> Result<Option<Object>> {
         self.look("get", &at.to_string(), |state| {
             state.objects.current(at).map(|version| Object {
-                bytes: version.bytes.to_vec(),
+                bytes: version.bytes().to_vec(),
                 etag: version.etag.clone(),
             })
         })
@@ -148,7 +167,7 @@ impl ObjectStore for World {
         self.look("head", &at.to_string(), |state| {
             let version = state.objects.version(at, version)?;
             Some(Head {
-                bytes: version.bytes.len().try_into().unwrap_or(u64::MAX),
+                bytes: version.bytes().len().try_into().unwrap_or(u64::MAX),
                 version: Some(version.id.clone()),
                 written: version.written,
             })
@@ -165,7 +184,7 @@ impl ObjectStore for World {
         let bytes = self
             .look("download", &at.to_string(), |state| {
                 let version = state.objects.version(at, version)?;
-                Some(Rc::clone(&version.bytes))
+                Some(version.bytes().to_vec())
             })
             .await?;
         let Some(bytes) = bytes else {

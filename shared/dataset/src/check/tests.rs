@@ -159,6 +159,16 @@ fn a_file_without_sound_columns_is_not_judged_further() {
             Rule::AmbiguousColumn,
             "date (date, date)",
         ),
+        (
+            "date,store,item,sales\r2013-01-01,1,1,13\r",
+            Rule::LineEnds,
+            "end with a carriage return (CR) alone. Save",
+        ),
+        (
+            "date,store,item,sales,note\r2013-01-01,1,1,13,x\r",
+            Rule::LineEnds,
+            "carriage return",
+        ),
         ("PK\x03\x04\0\0", Rule::Encoding, "UTF-8"),
     ] {
         let finding = only_finding(text);
@@ -235,14 +245,43 @@ fn an_endless_row_is_a_finding() {
 }
 
 #[test]
+fn a_large_file_of_old_line_ends_is_told_so_too() {
+    let finding =
+        only_finding("date,store,item,sales\r".to_owned() + &"2013-01-01,1,1,13\r".repeat(MAX_ROW));
+    assert_eq!(finding.rule, Rule::LineEnds);
+}
+
+#[test]
 fn more_series_than_memory_is_a_finding() {
     let contract = Contract {
         max_memory_mib: 0,
         ..Contract::default()
     };
     let report = check(file("").as_bytes(), &contract, TODAY).unwrap();
-    assert_eq!(report.findings[0].rule, Rule::TooManySeries);
+    assert_eq!(report.findings[0].rule, Rule::DuplicatesUnchecked);
     assert_eq!(report.findings[0].count, 200);
+}
+
+#[test]
+fn more_series_than_are_taken_is_a_finding() {
+    let text = file("2013-01-01,1,2,1\n2013-01-01,2,1,1\n");
+    let of = |most| {
+        let contract = Contract {
+            max_series: Some(most),
+            ..Contract::default()
+        };
+        check(text.as_bytes(), &contract, TODAY).unwrap().findings
+    };
+    assert_eq!(of(3), []);
+    let found = of(2);
+    assert_eq!((found.len(), found[0].rule), (1, Rule::TooManySeries));
+    assert!(
+        found[0]
+            .message
+            .starts_with("There are 3 series; at most 2 are taken."),
+        "{}",
+        found[0].message
+    );
 }
 
 #[test]
