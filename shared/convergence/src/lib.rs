@@ -186,7 +186,8 @@ where
 }
 
 /// Names of a release's own alarms that watch nothing which the pointer still says. Those of an endpoint
-/// configuration stay while the target or what is known good is served by it.
+/// configuration stay while the target or what is known good is served by it, and on the way back from it: by
+/// them SageMaker takes back an update that still bakes.
 pub async fn idle_alarms(
     (artifacts, namespace): (&Artifacts, &str),
     store: &impl ObjectStore,
@@ -202,7 +203,12 @@ pub async fn idle_alarms(
     let Some(served) = served(artifacts, store, release).await? else {
         return Ok(idle);
     };
-    for needed in target.map(|target| &target.release).into_iter().chain(good) {
+    let left = target.and_then(|target| match &target.progress {
+        Progress::Restoring { from, .. } => Some(from),
+        _ => None,
+    });
+    let target = target.map(|target| &target.release);
+    for needed in target.into_iter().chain(good).chain(left) {
         if self::served(artifacts, store, needed).await?.as_ref() == Some(&served) {
             return Ok(idle);
         }
