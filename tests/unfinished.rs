@@ -203,6 +203,198 @@ fn of_the_trainings_that_wait_for_an_image_each_is_dealt_with_by_itself() {
     assert_eq!(pipeline.world.packages().len(), 1, "the other went on");
 }
 
+#[test]
+fn a_training_that_waits_for_an_image_is_told_once_and_goes_on_with_either_of_its_events() {
+    for lost in ["", "ECR Image Scan", "ECR Image Action"] {
+        let mut pipeline = scene::stage();
+        scene::train_on(&mut pipeline, 500);
+        let mut delivered = pipeline.delivered.iter();
+        let ended = delivered.find(|event| event["detail"]["TrainingJobStatus"] == "Completed");
+        let ended = ended.unwrap().clone();
+        deliver(&mut pipeline, &ended);
+        let bodies = told(&pipeline, "Waiting for an image");
+        assert_eq!(bodies.len(), 1, "{bodies:?}");
+        contains_all(&bodies[0], &["can't be evaluated yet", "`latest-dev`"]);
+        pipeline.lose(lost);
+        push_image(&mut pipeline);
+        assert_eq!(pipeline.world.packages().len(), 1, "without {lost:?}");
+        assert_eq!(told(&pipeline, "Waiting for an image").len(), 1);
+    }
+}
+
+#[test]
+fn a_training_that_waits_goes_on_with_an_image_that_is_tagged_later() {
+    let mut pipeline = scene::stage();
+    let digest = scene::push(&mut pipeline, &["build-1"], &[]);
+    scene::train_on(&mut pipeline, 500);
+    pipeline.world.advance(std::time::Duration::from_hours(50));
+    scene::tag(&mut pipeline, &digest, "latest-dev");
+    assert_eq!(pipeline.dead_letters, []);
+    assert_eq!(pipeline.world.packages().len(), 1);
+}
+
+/// Goes on until the transforms of an evaluation are under way; answers the training job.
+fn until_evaluated(pipeline: &mut Pipeline) -> Value {
+    let before = pipeline.decisions.len();
+    loop {
+        pipeline.work();
+        let since = pipeline.decisions[before..].iter();
+        let mut evaluated = since.filter(|(_, decision)| decision[0]["decision"] == "evaluate");
+        if let Some((_, decision)) = evaluated.next() {
+            return decision[0]["plan"]["training_job"].clone();
+        }
+        let events = pipeline.world.run_services();
+        assert!(!events.is_empty(), "nothing is evaluated");
+        for event in &events {
+            pipeline.deliver(event);
+        }
+    }
+}
+
+/// Somebody asks for a training on the newest data.
+fn retrain(pipeline: &mut Pipeline, request: &str, build_id: Option<&str>) {
+    let at = Artifacts::new(ARTIFACTS_BUCKET).newest_dataset();
+    let dataset = pipeline.world.read_json(&at).unwrap()["dataset"].clone();
+    let detail = json!({"dataset": dataset, "request": request, "build_id": build_id, "requested_by": "ann",
+        "reason": "drift", "id": "00000000000c"});
+    let world = &pipeline.world;
+    let event = world.envelope("retail-forecast", "RetrainRequested", &[], &detail);
+    deliver(pipeline, &event);
+}
+
+#[test]
+fn a_build_id_that_can_not_name_a_job_is_told_for_each_request_and_trains_nothing() {
+    let too_long = "build-this-is-a-rather-long-build-identifier-1";
+    for build in ["nightly-7", too_long, "My Build!", ""] {
+        let mut pipeline = scene::live();
+        let before = pipeline.world.snapshot().as_json()["training_jobs"].clone();
+        for (request, times) in [("run 17", 1), ("run 17", 1), ("run 18", 2)] {
+            retrain(&mut pipeline, request, Some(build));
+            let bodies = failures(&pipeline);
+            assert_eq!(bodies.len(), times, "{bodies:?}");
+        }
+        let shown = format!("`{build}` is no build id");
+        contains_all(
+            &failures(&pipeline)[0],
+            &["was not started", &shown, "run 17", "ann"],
+        );
+        assert_eq!(pipeline.world.snapshot().as_json()["training_jobs"], before);
+    }
+}
+
+#[test]
+fn the_data_of_a_model_that_could_not_be_judged_uploaded_again_is_told_again() {
+    let mut pipeline = ready();
+    let fails = Outcome::Fails("bad image".to_owned());
+    pipeline
+        .world
+        .script(|job| job.contains("-candidate"), fails);
+    let first = scene::upload(&pipeline, 500);
+    pipeline.deliver(&first);
+    // While the model is being evaluated, the same data is no news.
+    until_evaluated(&mut pipeline);
+    let meanwhile = scene::upload(&pipeline, 500);
+    pipeline.deliver(&meanwhile);
+    pipeline.work();
+    assert_eq!(
+        pipeline.decided("start-training"),
+        ["start", "already-started"]
+    );
+    pipeline.settle();
+    assert_eq!(failures(&pipeline).len(), 1);
+
+    pipeline.world.script(|_| true, Outcome::Completes);
+    deliver(&mut pipeline, &first);
+    assert_eq!(failures(&pipeline).len(), 1, "what began it is no news");
+    let again = scene::upload(&pipeline, 500);
+    deliver(&mut pipeline, &again);
+    let bodies = failures(&pipeline);
+    assert_eq!(bodies.len(), 2, "{bodies:?}");
+    contains_all(
+        &bodies[1],
+        &[
+            "was not started",
+            "couldn't be judged",
+            "bad image",
+            "`RetrainRequested`",
+        ],
+    );
+    // What it advises helps.
+    retrain(&mut pipeline, "again", None);
+    assert_eq!(pipeline.world.packages().len(), 1);
+}
+
+#[test]
+fn a_failure_means_nothing_once_the_model_was_judged_after_all() {
+    let mut pipeline = ready();
+    pipeline
+        .world
+        .refuse_effects_of("ensure_transform", REFUSAL);
+    scene::train_on(&mut pipeline, 500);
+    assert_eq!(failures(&pipeline).len(), 1);
+    pipeline.world.let_effects_succeed();
+    let mut delivered = pipeline.delivered.iter();
+    let ended = delivered.find(|event| event["detail"]["TrainingJobStatus"] == "Completed");
+    let ended = ended.unwrap().clone();
+    deliver(&mut pipeline, &ended);
+    assert_eq!(pipeline.world.packages().len(), 1);
+    scene::train_on(&mut pipeline, 500);
+    assert_eq!(failures(&pipeline).len(), 1);
+    assert_eq!(
+        pipeline.decided("start-training").last().unwrap(),
+        "already-started"
+    );
+}
+
+/// Somebody lets a model pass.
+fn override_verdict(pipeline: &Pipeline, training_job: &Value, by: &str) -> Value {
+    let detail = json!({"training_job": training_job, "by": by, "reason": "a promotion", "id": "00000000000d"});
+    let world = &pipeline.world;
+    world.envelope("retail-forecast", "OverrideRequested", &[], &detail)
+}
+
+#[test]
+fn an_override_of_nothing_is_told_once() {
+    let mut pipeline = scene::live();
+    let champion = pipeline.world.packages()[0].metadata["training_job"].clone();
+    for (job, why) in [
+        (
+            "retail-forecast-build-nope",
+            "isn't evaluated in this environment",
+        ),
+        (champion.as_str(), "nothing keeps it back"),
+    ] {
+        let event = override_verdict(&pipeline, &json!(job), "ann");
+        deliver(&mut pipeline, &event);
+        deliver(&mut pipeline, &event);
+        let bodies = told(&pipeline, "Request refused");
+        let bodies: Vec<_> = bodies.iter().filter(|body| body.contains(job)).collect();
+        assert_eq!(bodies.len(), 1, "{bodies:?}");
+        contains_all(bodies[0], &["ann asked for: override of", why]);
+    }
+}
+
+#[test]
+fn an_override_that_comes_before_the_verdict_waits_for_it() {
+    for (factor, packages, refused) in [(1.5, 2, 0), (1.002, 2, 1)] {
+        let mut pipeline = scene::live();
+        let champion = pipeline.world.packages()[0].model_uri.clone();
+        let world = &pipeline.world;
+        world.predict_with(
+            move |uri| uri != champion,
+            move |row| factor * scene::sales(row),
+        );
+        let event = scene::upload(&pipeline, 600);
+        pipeline.deliver(&event);
+        let job = until_evaluated(&mut pipeline);
+        let event = override_verdict(&pipeline, &job, "ann");
+        deliver(&mut pipeline, &event);
+        assert_eq!(pipeline.world.packages().len(), packages, "{factor}");
+        let bodies = told(&pipeline, "Request refused");
+        assert_eq!(bodies.len(), refused, "{factor}: {bodies:?}");
+    }
+}
+
 /// How many trainings were started.
 fn started(pipeline: &Pipeline) -> usize {
     let decided = pipeline.decided("start-training");

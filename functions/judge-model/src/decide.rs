@@ -5,7 +5,7 @@ mod gates;
 use std::time::Duration;
 
 use domain::{
-    evaluation::{Gate, Plan, Verdict},
+    evaluation::{Failure, Gate, Plan, Verdict},
     ports::{JobStatus, TransformJob},
 };
 use serde::Serialize;
@@ -158,33 +158,69 @@ fn why(job: &TransformJob) -> String {
 }
 
 /// What a person's word does to a verdict that was kept.
-pub fn override_verdict(
-    kept: Option<&Verdict>,
-    training_job: &str,
-    by: &str,
-    why: &str,
-) -> Decision {
+pub fn override_verdict(kept: &Verdict, training_job: &str, by: &str, why: &str) -> Decision {
     let training_job = training_job.to_owned();
-    let against = match kept {
-        Some(Verdict::Fail) => "fail",
-        Some(Verdict::NoData) => "no-data",
-        Some(verdict) => {
-            return Decision::NothingToOverride {
+    let approves = match kept {
+        Verdict::Fail | Verdict::NoData => {
+            let against = if *kept == Verdict::Fail {
+                "fail"
+            } else {
+                "no-data"
+            };
+            return Decision::Override {
                 training_job,
-                reason: format!("the verdict {verdict:?} approves already"),
+                verdict: Verdict::OverriddenBy(by.to_owned()),
+                reason: format!("{by} overrides the verdict {against}: {why}"),
             };
         }
+        Verdict::Pass => "the model passed".to_owned(),
+        Verdict::FirstModel => "it was let through as the first model".to_owned(),
+        Verdict::OverriddenBy(other) => format!("{other} has overridden the verdict"),
+    };
+    Decision::NothingToOverride {
+        training_job,
+        reason: format!("{approves}: nothing keeps it back"),
+    }
+}
+
+/// Whether the verdict is this person's already: the word came twice.
+pub fn is_overridden_by(kept: &Verdict, by: &str) -> bool {
+    matches!(kept, Verdict::OverriddenBy(before) if before == by)
+}
+
+/// What becomes of a person's word while there is no verdict: it waits for one that is on its way.
+pub fn unjudged(
+    training_job: &str,
+    is_begun: bool,
+    failure: Option<&Failure>,
+    waited: Duration,
+    longest: Duration,
+) -> Decision {
+    let training_job = training_job.to_owned();
+    let (waited, longest) = (waited.as_secs(), longest.as_secs());
+    let reason = match failure {
+        Some(failure) => format!(
+            "the evaluation ended without a verdict: {} is {} ({})",
+            failure.failed_job, failure.status, failure.reason
+        ),
+        None if !is_begun => {
+            format!("`{training_job}` isn't evaluated in this environment: there is no verdict")
+        }
+        None if waited >= longest => {
+            format!("there is no verdict {waited} s after it was asked: ask again when there is")
+        }
         None => {
-            return Decision::NothingToOverride {
+            return Decision::Wait {
                 training_job,
-                reason: "the model wasn't judged".to_owned(),
+                reason: format!(
+                    "the verdict is on its way; the override waits for it {waited} s, and has {longest} s"
+                ),
             };
         }
     };
-    Decision::Override {
+    Decision::NothingToOverride {
         training_job,
-        verdict: Verdict::OverriddenBy(by.to_owned()),
-        reason: format!("{by} overrides the verdict {against}: {why}"),
+        reason,
     }
 }
 
@@ -297,26 +333,59 @@ mod tests {
 
     #[test]
     fn only_a_verdict_that_keeps_a_model_back_is_overridden() {
-        let decide = |kept: Option<Verdict>| {
-            override_verdict(kept.as_ref(), "job", "ann", "a strike in March")
-        };
+        let decide = |kept: &Verdict| override_verdict(kept, "job", "ann", "a strike in March");
         for kept in [Verdict::Fail, Verdict::NoData] {
             let Decision::Override {
                 verdict, reason, ..
-            } = decide(Some(kept))
+            } = decide(&kept)
             else {
                 panic!("refused")
             };
             assert_eq!(verdict, Verdict::OverriddenBy("ann".to_owned()));
             assert!(reason.contains("a strike in March"));
+            assert!(!is_overridden_by(&kept, "ann") && is_overridden_by(&verdict, "ann"));
         }
         for kept in [
-            None,
-            Some(Verdict::Pass),
-            Some(Verdict::FirstModel),
-            Some(Verdict::OverriddenBy("bob".to_owned())),
+            Verdict::Pass,
+            Verdict::FirstModel,
+            Verdict::OverriddenBy("bob".to_owned()),
         ] {
-            assert!(matches!(decide(kept), Decision::NothingToOverride { .. }));
+            assert!(matches!(decide(&kept), Decision::NothingToOverride { .. }));
+            assert!(!is_overridden_by(&kept, "ann"));
+        }
+    }
+
+    #[test]
+    fn a_word_waits_for_a_verdict_that_is_on_its_way_and_for_no_other() {
+        let failure = Failure {
+            schema: 1,
+            failed_job: "job-candidate".to_owned(),
+            status: "Failed".to_owned(),
+            reason: "out of memory".to_owned(),
+        };
+        let cases = [
+            (true, None, 59, "on its way"),
+            (true, None, 60, "60 s after it was asked"),
+            (false, None, 0, "isn't evaluated"),
+            (
+                true,
+                Some(&failure),
+                0,
+                "job-candidate is Failed (out of memory)",
+            ),
+            (false, Some(&failure), 0, "out of memory"),
+        ];
+        for (is_begun, failure, waited, expected) in cases {
+            let waited = Duration::from_secs(waited);
+            let decision = unjudged("job", is_begun, failure, waited, Duration::from_mins(1));
+            let waits = matches!(decision, Decision::Wait { .. });
+            assert_eq!(waits, expected == "on its way", "{decision:?}");
+            let (Decision::Wait { reason, .. } | Decision::NothingToOverride { reason, .. }) =
+                decision
+            else {
+                panic!("another decision");
+            };
+            assert!(reason.contains(expected), "{reason}");
         }
     }
 }

@@ -12,10 +12,12 @@
 //!
 //! The judgement is computed once. `judgement.json` is written after everything that belongs to it, so
 //! where it is, the evaluation is whole, and a repeat only announces it again. A person can override a
-//! verdict that keeps a model back (`OverrideRequested`); the verdict by the gates stays in the record.
+//! verdict that keeps a model back (`OverrideRequested`); the verdict by the gates stays in the record. What
+//! can't be overridden is told (`RequestRefused`).
 
 pub mod config;
 pub mod decide;
+mod overrides;
 mod picture;
 mod plot;
 pub mod record;
@@ -28,11 +30,11 @@ use domain::{
     evaluation::{GoldenRows, Metrics, Plan},
     names,
     ports::{Bus, Clock, ObjectStore, Swap, TransformJob, Transforms},
-    records::{self, Versioned},
+    records,
 };
 use events::{
     Received,
-    announced::{Announced, NOT_JUDGED, OverrideRequested, TrainingFailed},
+    announced::{Announced, NOT_JUDGED, TrainingFailed},
     incoming::Event,
 };
 use jiff::Timestamp;
@@ -78,7 +80,7 @@ pub async fn handle<S: ObjectStore, T: Transforms, B: Bus, C: Clock>(
             ))),
         },
         Event::Announced(Announced::OverrideRequested(request)) => {
-            override_verdict(config, ports, request).await
+            overrides::handle(config, ports, request, received.time).await
         }
         _ => Ok(not_for_this_function(
             "only ends of transform jobs and overrides lead to a verdict".to_owned(),
@@ -109,8 +111,7 @@ async fn evaluate<S: ObjectStore, T: Transforms, B: Bus, C: Clock>(
         )));
     };
     let jobs = jobs(ports.transforms, &plan).await?;
-    let waited = Duration::try_from(ports.clock.now().duration_since(ended)).unwrap_or_default();
-    match decide::readiness(&plan, &jobs, waited, config.max_wait) {
+    match decide::readiness(&plan, &jobs, since(ports.clock, ended), config.max_wait) {
         Readiness::Ready => judge(config, ports, &plan).await,
         Readiness::Waiting { reason } => Ok(Step::Wait {
             after: LOOK_AGAIN,
@@ -133,6 +134,11 @@ async fn evaluate<S: ObjectStore, T: Transforms, B: Bus, C: Clock>(
             fail(config, ports, failed).await
         }
     }
+}
+
+/// How long ago that was.
+fn since(clock: &impl Clock, then: Timestamp) -> Duration {
+    Duration::try_from(clock.now().duration_since(then)).unwrap_or_default()
 }
 
 async fn jobs(transforms: &impl Transforms, plan: &Plan) -> Result<Jobs> {
@@ -179,6 +185,8 @@ async fn fail<S: ObjectStore, T, B: Bus, C>(
         &decision,
     )
     .await?;
+    let at = config.artifacts.evaluation_failure(&failed.training_job);
+    records::write(ports.store, &at, &failed.record()).await?;
     ports
         .bus
         .announce(&Announced::TrainingFailed(failed).announcement()?)
@@ -297,51 +305,6 @@ async fn write_evidence(
         &judgement.results(),
     )
     .await
-}
-
-async fn override_verdict<S: ObjectStore, T, B: Bus, C>(
-    config: &Config,
-    ports: &Ports<'_, S, T, B, C>,
-    request: &OverrideRequested,
-) -> Result<Step<Decision>> {
-    let (artifacts, job) = (&config.artifacts, request.training_job.as_str());
-    let at = artifacts.judgement(job);
-    let Versioned { value: kept, etag } =
-        records::read_versioned::<Option<Judgement>>(ports.store, &at).await?;
-    let decision = decide::override_verdict(
-        kept.as_ref().map(|kept| &kept.verdict),
-        job,
-        &request.by,
-        &request.reason,
-    );
-    let (
-        Some(kept),
-        Decision::Override {
-            verdict, reason, ..
-        },
-    ) = (kept.clone(), &decision)
-    else {
-        // A repeat finds the verdict overridden already; a crash may have kept it from being said.
-        if let Some(kept) = kept.filter(|kept| kept.overridden.is_some()) {
-            return announce_again(config, ports.bus, kept).await;
-        }
-        return Ok(Step::Done(decision));
-    };
-    records::keep_decision(ports.store, artifacts, NAME, job, &decision).await?;
-    let overridden = kept.overridden(verdict.clone(), reason.clone());
-    records::write(
-        ports.store,
-        &artifacts.evaluation_results(job),
-        &overridden.results(),
-    )
-    .await?;
-    let read = Versioned { value: (), etag };
-    records::swap(ports.store, &at, &read, &overridden).await?;
-    ports
-        .bus
-        .announce(&overridden.announced(artifacts).announcement()?)
-        .await?;
-    Ok(Step::Done(decision))
 }
 
 #[cfg(test)]

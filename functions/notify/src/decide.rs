@@ -124,6 +124,14 @@ fn message(event: &Announced) -> Option<Message> {
                 "Nothing was registered; what is live stays live.".to_owned(),
             ],
         },
+        Announced::EvaluationHeld(event) => Message {
+            result: "Waiting for an image",
+            about: build(&event.training_job),
+            lines: vec![format!(
+                "The model of {} can't be evaluated yet: {}",
+                event.training_job, event.reason
+            )],
+        },
         Announced::ModelJudged(event) => {
             let result = match event.verdict {
                 Verdict::Fail => "Model rejected",
@@ -347,10 +355,18 @@ mod tests {
             advice: "a".into(),
             caused_at: jiff::Timestamp::UNIX_EPOCH,
         });
+        let held = Announced::EvaluationHeld(EvaluationHeld {
+            training_job: "retail-forecast-build-1".into(),
+            reason: "no image".into(),
+        });
         let cases = [
             (
                 waits,
                 Some("Retail Forecast Deployment: Waiting (dev, image bbbbbbbbbbbb)"),
+            ),
+            (
+                held,
+                Some("Retail Forecast Deployment: Waiting for an image (dev, build-1)"),
             ),
             (
                 refused,

@@ -31,14 +31,14 @@ pub enum Decision {
         /// What people are told.
         failure: TrainingFailed,
     },
-    /// There is no inference image yet to predict in; the next scanned image goes on from here.
+    /// There is no inference image yet to predict in; the next one goes on from here. People are told.
     HeldForImage {
         /// The job that waits.
         training_job: String,
         /// What is missing.
         reason: String,
     },
-    /// An image was scanned, and no training job waits for one.
+    /// There is an image, and no training job waits for one.
     NothingHeld {
         /// In words.
         reason: String,

@@ -1,7 +1,8 @@
 //! `start-evaluation`: a finished training is predicted with, beside the live model, on the very
 //! same held-out rows.
 //!
-//! Woken by a training job's end, and by a scanned image, which a first model may be waiting for.
+//! Woken by a training job's end, and by an image that gets the environment's tag or is scanned, which a
+//! first model may be waiting for: either event may be lost, and one that is tagged later isn't scanned again.
 //! What is compared with what is stored before the first prediction, so a champion that changes
 //! meanwhile can't change the comparison.
 
@@ -18,7 +19,11 @@ use domain::{
     records::{self, Versioned},
     settings::Settings,
 };
-use events::{Announced, Event, Received};
+use events::{
+    Announced, Event, Received,
+    announced::EvaluationHeld,
+    incoming::{ImagePush, ImageScan},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decision, Facts, decide, not_ours, refused, transforms};
@@ -84,7 +89,7 @@ pub struct Ports<'a, S, J, I, B> {
     pub bus: &'a B,
 }
 
-/// Gathers, decides, applies; for a scanned image, for each training job that was held.
+/// Gathers, decides, applies; for an image, for each training job that was held.
 pub async fn handle<S, J, I, B>(
     config: &Config,
     ports: &Ports<'_, S, J, I, B>,
@@ -111,13 +116,15 @@ where
             }
             vec![decision]
         }
-        Event::ImageScan(scan) if scan.repository == config.infer_repository => {
+        Event::ImagePush(ImagePush { repository, .. })
+        | Event::ImageScan(ImageScan { repository, .. })
+            if repository == config.infer_repository =>
+        {
             held(config, ports).await?
         }
         _ => {
             let reason =
-                "only a training job's end and a scan of the inference image start an evaluation"
-                    .to_owned();
+                "only a training job's end and an inference image start an evaluation".to_owned();
             vec![Decision::NotForThisFunction { reason }]
         }
     };
@@ -141,14 +148,24 @@ where
         Err(error) if error.class() == Class::Permanent => refused(training_job, &error),
         attempted => attempted?,
     };
-    if let Decision::TrainingFailed { failure } = &decision {
-        let artifacts = config.artifacts();
-        records::keep_decision(ports.store, &artifacts, NAME, training_job, &decision).await?;
-        ports
-            .bus
-            .announce(&Announced::TrainingFailed(failure.clone()).announcement()?)
-            .await?;
-    }
+    let told = match &decision {
+        Decision::TrainingFailed { failure } => {
+            let artifacts = config.artifacts();
+            records::keep_decision(ports.store, &artifacts, NAME, training_job, &decision).await?;
+            let at = artifacts.evaluation_failure(training_job);
+            records::write(ports.store, &at, &failure.record()).await?;
+            Announced::TrainingFailed(failure.clone())
+        }
+        Decision::HeldForImage {
+            training_job,
+            reason,
+        } => Announced::EvaluationHeld(EvaluationHeld {
+            training_job: training_job.clone(),
+            reason: reason.clone(),
+        }),
+        _ => return Ok(decision),
+    };
+    ports.bus.announce(&told.announcement()?).await?;
     Ok(decision)
 }
 

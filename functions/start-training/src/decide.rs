@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Error, Result, names,
+    Error, Result,
+    evaluation::Failure,
+    names,
     ports::{Channel, JobStatus, TrainingJob, TrainingSpec},
     text,
 };
@@ -45,7 +47,15 @@ pub enum Decision {
         /// Where it differs, who asked, and what to do.
         reason: String,
     },
-    /// The same data with the same parameters ended without a model, and is there again; people are told.
+    /// The build id that was asked for can't name a job; people are told.
+    UnusableBuildId {
+        /// What the job would be called.
+        training_job: String,
+        /// What a build id is, who asked, and what to do.
+        reason: String,
+    },
+    /// The same data with the same parameters ended without a model, or with one that couldn't be judged, and
+    /// is there again; people are told.
     EndedBefore {
         /// The job.
         training_job: String,
@@ -75,6 +85,10 @@ impl Decision {
                 reason,
             }
             | Self::NameTaken {
+                training_job,
+                reason,
+            }
+            | Self::UnusableBuildId {
                 training_job,
                 reason,
             }
@@ -125,7 +139,8 @@ impl Request {
         })
     }
 
-    /// Somebody asks. A pipeline's build id names the job; otherwise the request's own id does.
+    /// Somebody asks. A pipeline's build id names the job; otherwise the request's own id does. A build id that
+    /// can't is an error.
     pub fn asked(event: &RetrainRequested, config: &Config) -> Result<Self> {
         let build = match &event.build_id {
             Some(build) => build.clone(),
@@ -151,6 +166,8 @@ pub struct Facts {
     pub accepted: bool,
     /// The job of that name, if there is one.
     pub job: Option<TrainingJob>,
+    /// Why its evaluation ended without a judgement, if it did.
+    pub failure: Option<Failure>,
     /// Whether this very request began it: then its end is told by who hears of it.
     pub begun: bool,
 }
@@ -194,16 +211,47 @@ pub fn decide(request: &Request, facts: &Facts, config: &Config) -> Decision {
         JobStatus::Failed | JobStatus::Stopped if !facts.begun => Decision::EndedBefore {
             training_job,
             reason: format!(
-                "the same data with the same parameters ended {status:?} ({}); {}. Ask for a retraining with a \
-                 request of its own to try again",
+                "the same data with the same parameters ended {status:?} ({}); {}. {TRY_AGAIN}",
                 job.failure_reason.as_deref().unwrap_or("no reason given"),
                 request.reason
             ),
         },
+        JobStatus::Completed
+            if let Some(failure) = &facts.failure
+                && !facts.begun =>
+        {
+            Decision::EndedBefore {
+                training_job,
+                reason: format!(
+                    "the same data with the same parameters was trained, and couldn't be judged: {} is {} ({}); {}. \
+                     {TRY_AGAIN}",
+                    failure.failed_job, failure.status, failure.reason, request.reason
+                ),
+            }
+        }
         _ => Decision::AlreadyStarted {
             training_job,
             reason: format!("the same data with the same parameters is {status:?}"),
         },
+    }
+}
+
+/// What people can do about a job that ended: its name is never used twice.
+const TRY_AGAIN: &str =
+    "Ask for a retraining (`RetrainRequested`) with a request of its own to try again";
+
+/// What a build id that can't name a job means.
+pub fn unusable(event: &RetrainRequested, error: &Error) -> Decision {
+    let build = event.build_id.as_deref().unwrap_or_default();
+    Decision::UnusableBuildId {
+        training_job: text::description(&format!("{}-{build}", names::PROJECT), 100),
+        reason: format!(
+            "{} (request {}; {} asked: {}). Ask again with such a build id, or without one",
+            error.chain(),
+            event.request,
+            event.requested_by,
+            event.reason
+        ),
     }
 }
 
@@ -255,161 +303,4 @@ fn spec(request: &Request, config: &Config) -> TrainingSpec {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request() -> Request {
-        Request {
-            dataset: "0a1b".into(),
-            training_job: "retail-forecast-build-1".into(),
-            created_by: "Upload".into(),
-            reason: "s3://d/training/x was accepted".into(),
-        }
-    }
-
-    fn job(status: JobStatus, failure_reason: Option<&str>) -> TrainingJob {
-        let asked = spec(&request(), &crate::tests::config());
-        TrainingJob {
-            name: "retail-forecast-build-1".into(),
-            status,
-            failure_reason: failure_reason.map(str::to_owned),
-            channels: asked.channels,
-            model_uri: None,
-            hyperparameters: asked.hyperparameters,
-        }
-    }
-
-    fn facts(accepted: bool, job: Option<TrainingJob>) -> Facts {
-        Facts {
-            accepted,
-            job,
-            begun: false,
-        }
-    }
-
-    #[test]
-    fn cases() {
-        let config = crate::tests::config();
-        let with = |change: fn(&mut TrainingJob)| {
-            let mut job = job(JobStatus::Completed, None);
-            change(&mut job);
-            Some(job)
-        };
-        let running = Some(job(JobStatus::InProgress, None));
-        let done = Some(job(JobStatus::Completed, None));
-        let failed = Some(job(JobStatus::Failed, Some("out of memory")));
-        let other_data =
-            with(|job| job.channels[0].uri = "s3://artifacts/datasets/ff/train/".into());
-        let other_parameters = with(|job| job.hyperparameters.clear());
-        let cases = [
-            ("new data", true, None, "start"),
-            ("never accepted", false, None, "unknown-dataset"),
-            ("running", true, running, "already-started"),
-            ("done", true, done, "already-started"),
-            ("failed before", true, failed, "ended-before"),
-            (
-                "the build trained other data",
-                true,
-                other_data,
-                "name-taken",
-            ),
-            (
-                "with other parameters",
-                true,
-                other_parameters,
-                "name-taken",
-            ),
-        ];
-        for (name, accepted, job, expected) in cases {
-            let decision = decide(&request(), &facts(accepted, job), &config);
-            let found = serde_json::to_value(&decision).unwrap();
-            assert_eq!(found["decision"], expected, "{name}");
-            let is_told = !matches!(expected, "start" | "already-started");
-            assert_eq!(decision.failure().is_some(), is_told, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_failed_job_says_why_and_how_to_go_on_but_not_to_what_began_it() {
-        let stopped = || Some(job(JobStatus::Stopped, Some("MaxRuntimeExceeded")));
-        let config = crate::tests::config();
-        let again = decide(&request(), &facts(true, stopped()), &config);
-        let reason = again.failure().unwrap().reason;
-        for part in ["MaxRuntimeExceeded", "retraining", &request().reason] {
-            assert!(reason.contains(part), "`{part}` in: {reason}");
-        }
-        let begun = Facts {
-            begun: true,
-            ..facts(true, stopped())
-        };
-        let repeat = decide(&request(), &begun, &config);
-        assert!(
-            matches!(repeat, Decision::AlreadyStarted { .. }),
-            "{repeat:?}"
-        );
-    }
-
-    #[test]
-    fn who_asked_is_tagged_in_characters_that_tags_take() {
-        let request = Request {
-            created_by: "Ann O'Neil, ops".into(),
-            ..request()
-        };
-        let spec = spec(&request, &crate::tests::config());
-        assert_eq!(spec.tags["CreatedBy"], "Ann O Neil ops");
-    }
-
-    #[test]
-    fn channels_point_at_the_snapshot_and_never_at_the_upload() {
-        let Decision::Start { spec, .. } =
-            decide(&request(), &facts(true, None), &crate::tests::config())
-        else {
-            panic!("expected Start");
-        };
-        let uris: Vec<&str> = spec
-            .channels
-            .iter()
-            .map(|channel| channel.uri.as_str())
-            .collect();
-        assert_eq!(
-            uris,
-            [
-                "s3://artifacts/datasets/0a1b/train/",
-                "s3://artifacts/datasets/0a1b/validation/"
-            ]
-        );
-        assert_eq!(spec.tags["CreatedBy"], "Upload");
-        assert_eq!(spec.key_arn, crate::tests::config().key_arn);
-    }
-
-    #[test]
-    fn each_request_is_its_own_build_in_its_environment_and_a_repeat_is_the_same() {
-        let asked_in = |environment: &str, request: &str, build_id: Option<&str>| {
-            let event = RetrainRequested {
-                dataset: "0a1b".into(),
-                request: request.into(),
-                build_id: build_id.map(str::to_owned),
-                requested_by: "ann".into(),
-                reason: "drift".into(),
-            };
-            Request::asked(
-                &event,
-                &Config {
-                    environment: environment.into(),
-                    ..crate::tests::config()
-                },
-            )
-            .unwrap()
-            .training_job
-        };
-        let asked = |request, build_id| asked_in("dev", request, build_id);
-        assert_eq!(asked("r1", None), asked("r1", None));
-        assert_ne!(asked("r1", None), asked("r2", None));
-        // Environments of one account learn from the same upload.
-        assert_ne!(asked("r1", None), asked_in("staging", "r1", None));
-        assert_eq!(
-            asked("r1", Some("build-17-0a1b2c3")),
-            "retail-forecast-build-17-0a1b2c3"
-        );
-    }
-}
+mod tests;

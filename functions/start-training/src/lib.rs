@@ -3,7 +3,8 @@
 //! The job's name is computed from the data and the parameters, so the same upload, delivered twice
 //! or uploaded twice, is one job. A request for retraining carries an id of its own and is another.
 //! What can't be started is told by `TrainingFailed`: a data set that nobody accepted, a build id that
-//! trained other data, the data of a job that failed, what SageMaker refuses.
+//! trained other data or can't name a job, the data of a job that failed or whose model couldn't be judged,
+//! what SageMaker refuses.
 
 pub mod decide;
 
@@ -11,14 +12,16 @@ use std::collections::BTreeMap;
 
 use domain::{
     Class, Result, Step,
+    evaluation::Failure,
     layout::Artifacts,
+    names,
     ports::{Bus, ObjectStore, Training},
     records,
     settings::Settings,
 };
 use events::{Announced, Event, Received};
 
-use crate::decide::{Decision, Facts, Request, decide, refused, start};
+use crate::decide::{Decision, Facts, Request, decide, refused, start, unusable};
 
 /// The function's name.
 pub const NAME: &str = "start-training";
@@ -77,24 +80,47 @@ pub async fn handle(
 ) -> Result<Step<Decision>> {
     let request = match &received.event {
         Event::Announced(Announced::DatasetValidated(event)) => Request::upload(event, config)?,
-        Event::Announced(Announced::RetrainRequested(event)) => Request::asked(event, config)?,
+        Event::Announced(Announced::RetrainRequested(event)) => {
+            match Request::asked(event, config) {
+                Ok(request) => request,
+                Err(error) => {
+                    let decision = unusable(event, &error);
+                    let build = event.build_id.as_deref().unwrap_or_default();
+                    let build = names::digest(&[build]);
+                    let about = format!("build-id-{}", names::short(&build));
+                    tell(config, store, bus, &about, &decision).await?;
+                    return Ok(Step::Done(decision));
+                }
+            }
+        }
         _ => {
             let reason = "only DatasetValidated and RetrainRequested start a training".to_owned();
             return Ok(Step::Done(Decision::NotForThisFunction { reason }));
         }
     };
-    let artifacts = config.artifacts();
-    let decision = match attempt(config, store, training, &artifacts, &request).await {
+    let decision = match attempt(config, store, training, &request).await {
         // Nobody waits for what SageMaker refuses for good, so people are told.
         Err(error) if error.class() == Class::Permanent => refused(&request, &error),
         attempted => attempted?,
     };
-    if let Some(failed) = decision.failure() {
-        records::keep_decision(store, &artifacts, NAME, &request.training_job, &decision).await?;
-        let failed = Announced::TrainingFailed(failed);
-        bus.announce(&failed.announcement()?).await?;
-    }
+    tell(config, store, bus, &request.training_job, &decision).await?;
     Ok(Step::Done(decision))
+}
+
+/// Keeps and announces what people are told, if they are.
+async fn tell(
+    config: &Config,
+    store: &impl ObjectStore,
+    bus: &impl Bus,
+    about: &str,
+    decision: &Decision,
+) -> Result<()> {
+    let Some(failed) = decision.failure() else {
+        return Ok(());
+    };
+    records::keep_decision(store, &config.artifacts(), NAME, about, decision).await?;
+    bus.announce(&Announced::TrainingFailed(failed).announcement()?)
+        .await
 }
 
 /// Everything but the telling.
@@ -102,9 +128,9 @@ async fn attempt(
     config: &Config,
     store: &impl ObjectStore,
     training: &impl Training,
-    artifacts: &Artifacts,
     request: &Request,
 ) -> Result<Decision> {
+    let artifacts = config.artifacts();
     let begin = start(request, config);
     let job = &request.training_job;
     let facts = Facts {
@@ -113,14 +139,33 @@ async fn attempt(
             .await?
             .is_some(),
         job: training.training(job).await?,
-        begun: records::is_kept(store, artifacts, NAME, job, &begin).await?,
+        failure: failure(store, &artifacts, job).await?,
+        begun: records::is_kept(store, &artifacts, NAME, job, &begin).await?,
     };
     let decision = decide(request, &facts, config);
     if let Decision::Start { spec, .. } = &decision {
-        records::keep_decision(store, artifacts, NAME, job, &decision).await?;
+        records::keep_decision(store, &artifacts, NAME, job, &decision).await?;
         training.ensure_training(spec).await?;
     }
     Ok(decision)
+}
+
+/// Why the job's evaluation ended without a judgement, if it did. A judgement may come after all: then it counts.
+async fn failure(
+    store: &impl ObjectStore,
+    artifacts: &Artifacts,
+    training_job: &str,
+) -> Result<Option<Failure>> {
+    let failure = records::read(store, &artifacts.evaluation_failure(training_job)).await?;
+    if failure.is_some()
+        && store
+            .get(&artifacts.judgement(training_job))
+            .await?
+            .is_some()
+    {
+        return Ok(None);
+    }
+    Ok(failure)
 }
 
 #[cfg(test)]

@@ -54,6 +54,19 @@ pub struct Plan {
     pub champion: Option<Contender>,
 }
 
+/// Why an evaluation ended without a judgement: the newest reason that people were told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Version of this shape.
+    pub schema: u32,
+    /// The job that failed: the training job itself, or a transform job.
+    pub failed_job: String,
+    /// How it stands.
+    pub status: String,
+    /// In whose words.
+    pub reason: String,
+}
+
 /// The end of a judgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

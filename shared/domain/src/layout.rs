@@ -105,6 +105,11 @@ impl Artifacts {
         self.evaluation(job, "plan.json")
     }
 
+    /// Why it ended without a judgement; it means nothing where there is one.
+    pub fn evaluation_failure(&self, job: &str) -> Location {
+        self.evaluation(job, "failure.json")
+    }
+
     /// Folder of a transform job's output.
     pub fn predictions(&self, transform_job: &str) -> Location {
         self.at(format!("predictions/{transform_job}/"))

@@ -10,6 +10,11 @@ use crate::{Error, Result};
 /// Every training job, transform job and release of ours starts with this.
 pub const PROJECT: &str = "retail-forecast";
 
+/// Every build id starts with this: the rules select training jobs by it.
+const BUILD: &str = "build-";
+/// Most characters of a SageMaker resource's name.
+const MOST_OF_A_NAME: usize = 63;
+
 /// Suffix of the transform job that predicts with the model under judgement.
 pub const CANDIDATE: &str = "-candidate";
 /// Suffix of the transform job that predicts the same rows with the live model.
@@ -65,9 +70,20 @@ pub fn build_id(
     )
 }
 
-/// Name of the training job of a build.
+/// Name of the training job of a build. Build ids may come from an event: one that the rules wouldn't select
+/// the job by, or that leaves no room for the names of its transform jobs, is refused before anything is
+/// trained.
 pub fn training_job(build_id: &str) -> Result<String> {
-    checked(format!("{PROJECT}-{build_id}"))
+    let name = format!("{PROJECT}-{build_id}");
+    let is_selected = build_of(&name).is_some();
+    if is_selected && checked(name.clone()).is_ok() && transform_jobs(&name).is_ok() {
+        return Ok(name);
+    }
+    let most = MOST_OF_A_NAME - PROJECT.len() - 1 - BUILD.len() - CANDIDATE.len();
+    let shown: String = build_id.chars().take(MOST_OF_A_NAME).collect();
+    Err(Error::malformed(format!(
+        "`{shown}` is no build id: one is `{BUILD}` with up to {most} letters, digits and inner hyphens after it"
+    )))
 }
 
 /// The build id in a training job's name; `None` when the job isn't one of ours.
@@ -75,7 +91,7 @@ pub fn build_of(training_job: &str) -> Option<&str> {
     training_job
         .strip_prefix(PROJECT)?
         .strip_prefix('-')
-        .filter(|build| build.starts_with("build-"))
+        .filter(|build| build.starts_with(BUILD))
 }
 
 /// Names of the two transform jobs that judge a training job's model.
@@ -128,7 +144,7 @@ pub fn endpoint_config(environment: &str, package_arn: &str, settings: &str) -> 
 /// SageMaker's rule for names: `[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}`.
 fn checked(name: String) -> Result<String> {
     let mut characters = name.chars();
-    let good = name.len() <= 63
+    let good = name.len() <= MOST_OF_A_NAME
         && characters.next().is_some_and(|c| c.is_ascii_alphanumeric())
         && name.ends_with(|c: char| c.is_ascii_alphanumeric())
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -136,7 +152,7 @@ fn checked(name: String) -> Result<String> {
         Ok(name)
     } else {
         Err(Error::malformed(format!(
-            "`{name}` can't name a SageMaker resource: up to 63 letters, digits and inner hyphens (build ids come from the event)"
+            "`{name}` can't name a SageMaker resource: up to {MOST_OF_A_NAME} letters, digits and inner hyphens"
         )))
     }
 }
@@ -203,10 +219,18 @@ mod tests {
         for bad in [
             "build-ä",
             "build-1-",
+            "build-",
             &format!("build-{}", "9".repeat(60)),
             "build 1",
+            // No rule would select its job.
+            "nightly-7",
         ] {
             assert!(training_job(bad).is_err(), "{bad}");
         }
+        // What is said fits, and one more wouldn't: the transform jobs' names are longer.
+        let of = |length| training_job(&format!("build-{}", "9".repeat(length)));
+        assert!(transform_jobs(&of(31).unwrap()).is_ok());
+        let refused = of(32).unwrap_err().to_string();
+        assert!(refused.contains("up to 31 letters"), "{refused}");
     }
 }

@@ -29,6 +29,8 @@ pub enum Announced {
     RetrainRequested(RetrainRequested),
     /// A training or an evaluation ended without a model to judge, or couldn't begin.
     TrainingFailed(TrainingFailed),
+    /// A model waits for a first image to be evaluated in.
+    EvaluationHeld(EvaluationHeld),
     /// A model was measured against the gates.
     ModelJudged(ModelJudged),
     /// A person takes the responsibility for a model that failed a gate.
@@ -89,6 +91,7 @@ impl Announced {
                 format!("{} {} {}", event.failed_job, event.status, event.reason)
             }
             Self::TrainingFailed(event) => format!("{} {}", event.failed_job, event.status),
+            Self::EvaluationHeld(event) => event.training_job.clone(),
             Self::ModelJudged(event) => format!("{} {:?}", event.training_job, event.verdict),
             Self::OverrideRequested(event) => format!("{} {}", event.training_job, event.by),
             Self::ModelRegistered(event) => event.package_arn.clone(),

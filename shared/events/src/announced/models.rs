@@ -1,7 +1,7 @@
 //! Events on the way from data to a registered model.
 
 use domain::{
-    evaluation::{Metrics, Verdict},
+    evaluation::{Failure, Metrics, Verdict},
     ports::Approval,
 };
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,27 @@ pub struct TrainingFailed {
     /// `Failed`, `Stopped`, [`NOT_STARTED`], [`NOT_JUDGED`] or [`NOT_REGISTERED`].
     pub status: String,
     /// The reason that SageMaker gives, or what kept the model back.
+    pub reason: String,
+}
+
+impl TrainingFailed {
+    /// What is kept of it beside the evaluation.
+    pub fn record(&self) -> Failure {
+        Failure {
+            schema: 1,
+            failed_job: self.failed_job.clone(),
+            status: self.status.clone(),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+/// See [`Announced::EvaluationHeld`](super::Announced::EvaluationHeld).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvaluationHeld {
+    /// The training job whose model waits.
+    pub training_job: String,
+    /// What is missing, and what to do.
     pub reason: String,
 }
 
