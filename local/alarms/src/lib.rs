@@ -74,8 +74,9 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// `wire` calls the emulator as its root user.
+    /// What it doesn't answer itself goes to `upstream`; `wire` calls the emulator as its root user.
     pub fn new(
+        upstream: Upstream,
         wire: Wire,
         place: Place,
         authorize: Arc<dyn Authorize>,
@@ -89,7 +90,7 @@ impl Alarms {
             book: Arc::clone(&book),
         };
         Self {
-            upstream: Upstream::new(wire.endpoint()),
+            upstream,
             wire,
             place,
             authorize,

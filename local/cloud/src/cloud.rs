@@ -13,12 +13,13 @@ use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
 use local_kubernetes::RealCluster;
 use local_wire::Wire;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     deploy::{self, Roles},
     drive::Alert,
     emulator::{self, Emulator},
+    held::{self, Denied, Holding},
     identity::Identity,
     names::Place,
     plan::{FunctionPlan, plan},
@@ -49,6 +50,8 @@ pub struct Options {
     pub overrides: BTreeMap<String, BTreeMap<String, String>>,
     /// A cluster that is run by others, in the place of our own.
     pub cluster: Option<RealCluster>,
+    /// Told of each call that a role is denied, which waits for what becomes of it. `None`: it is denied.
+    pub denials: Option<mpsc::UnboundedSender<Denied>>,
 }
 
 impl Options {
@@ -63,6 +66,7 @@ impl Options {
             account: "000000000000".to_owned(),
             overrides: BTreeMap::new(),
             cluster: None,
+            denials: None,
         }
     }
 }
@@ -82,6 +86,8 @@ pub struct Addresses {
     pub eks: String,
     /// The forecasting API, once deployed.
     pub service: String,
+    /// Where functions call what is held when it is denied; `None` where nothing is.
+    pub gateway: Option<String>,
 }
 
 /// A running cloud with all functions deployed. Dropping it ends all it started.
@@ -130,7 +136,8 @@ impl Cloud {
         let emulator = Emulator::start(&program, &place, &state_dir).await?;
         clock.lap("emulator");
         let wire = emulator.wire().clone();
-        let reserved = Reserved::take(wire.endpoint()).await?;
+        let holding = Holding(options.denials);
+        let reserved = Reserved::take(wire.endpoint(), holding.0.is_some()).await?;
         let addresses = reserved.addresses.clone();
         let real = options.cluster;
         let namespace = match &real {
@@ -150,11 +157,17 @@ impl Cloud {
 
         let deployed: Vec<_> = plans.iter().map(|plan| plan.name.clone()).collect();
         let around = Surroundings {
-            identity: Arc::new(Identity::new(wire.clone(), place.clone(), &deployed)),
+            identity: Arc::new(Identity::new(
+                wire.clone(),
+                place.clone(),
+                &deployed,
+                holding.clone(),
+            )),
             router: Arc::new(Router::new(wire.clone())),
             place,
             namespace,
             wire,
+            holding,
         };
         deploy::foundation(&around.wire, &around.place, &roles).await?;
         clock.lap("foundation");
@@ -230,16 +243,22 @@ impl Cloud {
 impl Addresses {
     /// What leads the functions to the stand-ins; for all else they have the emulator's address.
     fn for_functions(&self) -> BTreeMap<String, String> {
-        [
+        let stand_ins = [
             ("SAGEMAKER", &self.sagemaker),
             ("SAGEMAKER_RUNTIME", &self.sagemaker),
             ("ECR", &self.ecr),
             ("CLOUDWATCH", &self.cloudwatch),
             ("EKS", &self.eks),
-        ]
-        .into_iter()
-        .map(|(service, address)| (format!("AWS_ENDPOINT_URL_{service}"), address.clone()))
-        .collect()
+        ];
+        let held = self
+            .gateway
+            .iter()
+            .flat_map(|gateway| held::SERVICES.map(|service| (service, gateway)));
+        stand_ins
+            .into_iter()
+            .chain(held)
+            .map(|(service, address)| (format!("AWS_ENDPOINT_URL_{service}"), address.clone()))
+            .collect()
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use crate::{emulator::root_credentials, names::Place};
+use crate::{emulator::root_credentials, held::Holding, names::Place};
 
 const IAM: &str = "2010-05-08";
 const STS: &str = "2011-06-15";
@@ -36,6 +36,7 @@ pub struct Identity {
     policies: Mutex<HashMap<String, Arc<Vec<Policy>>>>,
     /// By a role's ARN: one session for all that a service does with it.
     roles: Mutex<HashMap<String, Wire>>,
+    holding: Holding,
 }
 
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ struct Session {
 
 impl Identity {
     /// Knows the sessions of `functions` (names as deployed; each has a role of the same name).
-    pub fn new(wire: Wire, place: Place, functions: &[String]) -> Self {
+    pub(crate) fn new(wire: Wire, place: Place, functions: &[String], holding: Holding) -> Self {
         let mut sessions = HashMap::new();
         for function in functions {
             let credentials = function_session(&place, function);
@@ -65,6 +66,7 @@ impl Identity {
             sessions: Mutex::new(sessions),
             policies: Mutex::default(),
             roles: Mutex::default(),
+            holding,
         }
     }
 
@@ -120,10 +122,6 @@ impl Identity {
             return Ok(());
         }
         let session = self.session(caller).await?;
-        let policies = self
-            .policies(&session.role)
-            .await
-            .map_err(|error| Refused(format!("the policies of {}: {error}", session.role)))?;
         let arn = session.arn.unwrap_or_default();
         let mut context = self.context(&arn, action);
         let own = conditions.iter().copied();
@@ -133,16 +131,34 @@ impl Identity {
             resource,
             context: &context,
         };
-        let because = match evaluate(policies.as_slice(), &request) {
-            Verdict::Allowed => return Ok(()),
-            Verdict::Denied => "with an explicit deny in an identity-based policy".to_owned(),
-            Verdict::NotAllowed => {
-                format!("because no identity-based policy allows the {action} action")
+        loop {
+            let policies = self
+                .policies(&session.role)
+                .await
+                .map_err(|error| Refused(format!("the policies of {}: {error}", session.role)))?;
+            let because = match evaluate(policies.as_slice(), &request) {
+                Verdict::Allowed => return Ok(()),
+                Verdict::Denied => "with an explicit deny in an identity-based policy".to_owned(),
+                Verdict::NotAllowed => {
+                    format!("because no identity-based policy allows the {action} action")
+                }
+            };
+            let held = self
+                .holding
+                .is_tried_again(&session.role, action, Some(resource));
+            if !held.await {
+                return Err(Refused(format!(
+                    "User: {arn} is not authorized to perform: {action} on resource: {resource} {because}"
+                )));
             }
-        };
-        Err(Refused(format!(
-            "User: {arn} is not authorized to perform: {action} on resource: {resource} {because}"
-        )))
+        }
+    }
+
+    /// The role of a caller that is known here.
+    pub(crate) async fn role_of(&self, caller: &Caller) -> Option<String> {
+        let sessions = self.sessions.lock().await;
+        let session = sessions.get(&caller.access_key_id)?;
+        Some(session.role.clone())
     }
 
     /// The caller's session, confirmed by the emulator when it is first seen.

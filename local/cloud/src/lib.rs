@@ -14,6 +14,7 @@ pub mod deploy;
 pub mod drive;
 pub mod emulator;
 pub mod grants;
+mod held;
 pub mod identity;
 pub mod image;
 pub mod manifests;
@@ -34,7 +35,9 @@ mod watch;
 
 pub use cloud::{Addresses, Cloud, Options};
 pub use drive::{Alert, Depths};
+pub use held::Denied;
 pub use image::Findings;
 pub use local_kubernetes::RealCluster;
+pub use scan::UNSUPPORTED;
 pub use state::StateFolder;
 pub use tap::Tap;

@@ -5,8 +5,7 @@
 //! - `StartImageScan`, `DescribeImageScanFindings`, and the scan's part of `DescribeImages`.
 //! - Tags are immutable but for `latest-*`.
 //!
-//! Left out: scans that fail, never end or can't read an image (`FAILED`, `UNSUPPORTED_IMAGE`; the world in
-//! memory has them, see `tests/images.rs`), scan on push switched off, the event of a deleted image, the
+//! Left out: scans that fail or never end (`FAILED`; the world in memory has them, see `tests/images.rs`), scan on push switched off, the event of a deleted image, the
 //! limit of one scan of an image a day, and the pages of a long list of findings.
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     image::{findings, manifest_of},
     names::Place,
-    scan::{Report, Scan, Scans},
+    scan::{Report, Scan, Scans, UNSUPPORTED},
 };
 
 /// How long a scan takes; on AWS about half a minute.
@@ -59,15 +58,16 @@ impl From<Refusal> for Response {
 }
 
 impl Registry {
-    /// `wire` calls the emulator as its root user.
+    /// What it doesn't answer itself goes to `upstream`; `wire` calls the emulator as its root user.
     pub fn new(
+        upstream: Upstream,
         wire: Wire,
         place: Place,
         authorize: Arc<dyn Authorize>,
         deliver: Arc<dyn Deliver>,
     ) -> Self {
         Self(Arc::new(Shared {
-            upstream: Upstream::new(wire.endpoint()),
+            upstream,
             wire,
             place,
             authorize,
@@ -149,16 +149,22 @@ impl Registry {
                 return;
             }
         };
-        let counts = findings(&manifest);
-        let report = Report {
-            completed: Timestamp::now(),
-            counts: counts.clone(),
+        let mut counts = findings(&manifest);
+        let (scan, status) = if counts.contains_key(UNSUPPORTED) {
+            counts.clear();
+            (Scan::Unsupported, UNSUPPORTED)
+        } else {
+            let report = Report {
+                completed: Timestamp::now(),
+                counts: counts.clone(),
+            };
+            (Scan::Done(report), "COMPLETE")
         };
-        self.0.scans.set(&repository, &digest, Scan::Done(report));
+        self.0.scans.set(&repository, &digest, scan);
         let tags = self.tags(&repository, &digest).await;
         let arn = self.repository_arn(&repository);
         let detail = json!({
-            "scan-status": "COMPLETE",
+            "scan-status": status,
             "repository-name": repository,
             "finding-severity-counts": counts,
             "image-digest": digest,

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use crate::image::Findings;
 
+/// ECR's word for an image that its scanner can't read. Among the findings that a pushed image names it makes
+/// the image such a one.
+pub const UNSUPPORTED: &str = "UNSUPPORTED_IMAGE";
+
 /// A scan of one image.
 #[derive(Debug, Clone)]
 pub(crate) enum Scan {
@@ -17,6 +21,8 @@ pub(crate) enum Scan {
     Running,
     /// Ended.
     Done(Report),
+    /// The scanner can't read the image.
+    Unsupported,
 }
 
 /// What a scan found.
@@ -72,6 +78,9 @@ impl Scan {
             }
             Self::Done(_) => {
                 json!({"status": "COMPLETE", "description": "The scan was completed successfully."})
+            }
+            Self::Unsupported => {
+                json!({"status": UNSUPPORTED, "description": "The operating system of the image is not supported."})
             }
         }
     }

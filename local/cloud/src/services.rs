@@ -6,12 +6,25 @@ use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use local_alarms::Alarms;
 use local_kubernetes::{AccessEntry, RealCluster, SCHEDULER, StsTokens};
-use local_wire::{Authorize, Credentials, Deliver, Images, Wire, front, iam::Policy};
+use local_wire::{
+    Authorize, Credentials, Deliver, Images, Wire,
+    front::{self, Upstream},
+    iam::Policy,
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    Addresses, emulator::free_ports, identity::Identity, image::Registered, manifests::Manifests,
-    names::Place, plan::FunctionPlan, registry::Registry, router::Router, stores::RoleStores,
+    Addresses,
+    emulator::free_ports,
+    held::{Gateway, Holding},
+    identity::Identity,
+    image::Registered,
+    manifests::Manifests,
+    names::Place,
+    plan::FunctionPlan,
+    registry::Registry,
+    router::Router,
+    stores::RoleStores,
     watch::CloudWatch,
 };
 
@@ -39,6 +52,7 @@ pub(crate) struct Surroundings {
     pub(crate) wire: Wire,
     pub(crate) identity: Arc<Identity>,
     pub(crate) router: Arc<Router>,
+    pub(crate) holding: Holding,
 }
 
 /// Where the services will be: bound or chosen before anything is deployed that names them.
@@ -46,17 +60,23 @@ pub(crate) struct Reserved {
     sagemaker: TcpListener,
     ecr: TcpListener,
     cloudwatch: TcpListener,
+    gateway: Option<TcpListener>,
     eks: u16,
     service: u16,
     pub(crate) addresses: Addresses,
 }
 
 impl Reserved {
-    /// Takes free ports. `aws` is the emulator's address.
-    pub(crate) async fn take(aws: &str) -> std::io::Result<Self> {
+    /// Takes free ports. `aws` is the emulator's address; `holds` says whether denied calls are held.
+    pub(crate) async fn take(aws: &str, holds: bool) -> std::io::Result<Self> {
         let sagemaker = TcpListener::bind(("127.0.0.1", 0)).await?;
         let ecr = TcpListener::bind(("127.0.0.1", 0)).await?;
         let cloudwatch = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let gateway = if holds {
+            Some(TcpListener::bind(("127.0.0.1", 0)).await?)
+        } else {
+            None
+        };
         let [eks, service] = free_ports()?;
         let local = |port: u16| format!("http://127.0.0.1:{port}");
         let addresses = Addresses {
@@ -66,11 +86,16 @@ impl Reserved {
             cloudwatch: local(cloudwatch.local_addr()?.port()),
             eks: local(eks),
             service: local(service),
+            gateway: match &gateway {
+                Some(gateway) => Some(local(gateway.local_addr()?.port())),
+                None => None,
+            },
         };
         Ok(Self {
             sagemaker,
             ecr,
             cloudwatch,
+            gateway,
             eks,
             service,
             addresses,
@@ -142,7 +167,19 @@ impl Services {
             is_real,
             left: None,
         };
+        if let Some(listener) = reserved.gateway {
+            let gateway = Gateway::new(
+                around.wire.endpoint(),
+                Arc::clone(&around.identity),
+                around.holding.clone(),
+            );
+            let gateway = front::serve(listener, Arc::new(gateway), services.stopped());
+            services.spawn("the gateway", async { Ok(gateway.await?) });
+        }
+        let upstream = reserved.addresses.gateway.as_deref();
+        let upstream = || Upstream::new(upstream.unwrap_or(around.wire.endpoint()));
         let registry = Registry::new(
+            upstream(),
             around.wire.clone(),
             place.clone(),
             Arc::clone(&authorize),
@@ -155,6 +192,7 @@ impl Services {
             account: place.account.clone(),
         };
         let alarms = Arc::new(Alarms::new(
+            upstream(),
             around.wire.clone(),
             here,
             Arc::clone(&authorize),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     inventory,
-    scenes::{FAILURES, Seen, Stage},
+    scenes::{FAILURES, ROLLBACK_LIMIT_S, Seen, Stage},
     words::text,
 };
 
@@ -48,7 +48,7 @@ impl Stage<'_> {
             .await?;
         let seconds = restored["seconds"].as_i64().unwrap_or(i64::MAX);
         ensure!(
-            seconds < self.rollback_limit_s(),
+            seconds < ROLLBACK_LIMIT_S,
             "restored after {seconds} s only"
         );
         let live = self.live_release().await?;

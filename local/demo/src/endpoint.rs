@@ -11,7 +11,7 @@ use local_wire::{ImageSpec, Method};
 use serde_json::{Value, json};
 
 use crate::{
-    scenes::{Seen, Stage},
+    scenes::{ROLLBACK_LIMIT_S, Seen, Stage},
     words::text,
 };
 
@@ -57,10 +57,7 @@ impl Stage<'_> {
             .stage_of("good release restored", "RollbackSucceeded")
             .await?;
         let after = restored["seconds"].as_i64().unwrap_or(i64::MAX);
-        ensure!(
-            after < self.rollback_limit_s(),
-            "restored after {after} s only"
-        );
+        ensure!(after < ROLLBACK_LIMIT_S, "restored after {after} s only");
         self.rest().await?;
         let endpoint = self.describe_endpoint().await?;
         ensure!(

@@ -5,8 +5,6 @@ use std::{fs, io, path::Path};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::denial::Denial;
-
 /// The whole demonstration.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -57,14 +55,11 @@ impl Report {
         }
     }
 
-    /// The first denial that a scene failed by.
-    pub(crate) fn denial(&self) -> Option<String> {
-        let failed = self
-            .scenes
-            .iter()
-            .filter(|scene| scene.outcome == Outcome::Failed);
-        let mut seen = failed.flat_map(|scene| &scene.seen);
-        seen.find(|line| Denial::read(line).is_some()).cloned()
+    /// The scene that failed first, and what it saw.
+    pub(crate) fn failure(&self) -> Option<(usize, &str)> {
+        let mut scenes = self.scenes.iter();
+        let failed = scenes.find(|scene| scene.outcome == Outcome::Failed)?;
+        Some((failed.scene, failed.seen.first().map_or("", String::as_str)))
     }
 
     /// Removes the report of an earlier run: a run that breaks off leaves none.

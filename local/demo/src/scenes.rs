@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use crate::{
     data::Uploads,
-    denial::Denial,
     inventory,
     screen::Screen,
     words::{self, checks, dataset, judgement, number, tail, text},
@@ -21,6 +20,9 @@ use crate::{
 pub(crate) const STAGE_LIMIT: Duration = Duration::from_mins(3);
 /// How long the queues must be empty to count as at rest.
 const REST: Duration = Duration::from_millis(1500);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// Most seconds from a cause until the good release serves.
+pub(crate) const ROLLBACK_LIMIT_S: i64 = 60;
 
 /// What a scene has seen; an error says what it should have.
 pub(crate) type Seen = anyhow::Result<Vec<String>>;
@@ -33,7 +35,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) uploads: &'a Uploads,
     /// Where the programs of images are.
     pub(crate) bins: &'a Path,
-    /// Functions are denied what they aren't given yet: what fails by that goes on later.
+    /// Whether the scenes are played for a proof of the policies, which has more of them.
     pub(crate) is_proving: bool,
 }
 
@@ -103,18 +105,7 @@ pub(crate) const FAILURES: [&str; 4] = [
     "DeploymentSkipped",
 ];
 
-/// Whether a failure was a denied call.
-fn is_denial(detail: &Value) -> bool {
-    let reason = detail["reason"].as_str();
-    reason.is_some_and(|reason| Denial::read(reason).is_some())
-}
-
 impl Stage<'_> {
-    /// Most seconds from a cause until the good release serves.
-    pub(crate) fn rollback_limit_s(&self) -> i64 {
-        if self.is_proving { 180 } else { 60 }
-    }
-
     /// Scene 1: the first upload becomes a verified release that predicts.
     pub(crate) async fn first_release(&mut self) -> Seen {
         if self.is_proving {
@@ -389,8 +380,7 @@ impl Stage<'_> {
             if seen == detail_type && matches(&event["detail"]) {
                 return Ok(event["detail"].clone());
             }
-            let was_denied = self.is_proving && is_denial(&event["detail"]);
-            if failures.contains(&seen) && !was_denied {
+            if failures.contains(&seen) {
                 bail!("{}", words::failure(seen, &event["detail"]));
             }
         }
@@ -411,9 +401,7 @@ impl Stage<'_> {
                 if !depths.is_idle() {
                     idle_since = Instant::now();
                 }
-                if depths.dead > 0 && self.is_proving {
-                    idle_since = Instant::now();
-                } else if depths.dead > 0 {
+                if depths.dead > 0 {
                     bail!(
                         "{function} has {} dead letters{}",
                         depths.dead,
@@ -424,9 +412,9 @@ impl Stage<'_> {
             if Instant::now() > deadline {
                 bail!("the queues don't come to rest{}", self.troubles().await);
             }
-            // What happens meanwhile stays in the record of events.
-            while self.tap.next(self.cloud, Instant::now()).await?.is_some() {}
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // What happens meanwhile stays in the record of events, and is nothing that comes later.
+            let until = Instant::now() + BETWEEN_LOOKS;
+            while self.tap.next(self.cloud, until).await?.is_some() {}
         }
         Ok(vec![])
     }

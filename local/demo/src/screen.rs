@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Where the demonstration prints.
 pub(crate) struct Screen {
     terminal: bool,
+    /// Of what happens behind the scenes nothing is shown.
+    quiet: bool,
 }
 
 /// A stage that is under way.
@@ -17,25 +19,35 @@ pub(crate) struct Stage {
     name: String,
     began: Instant,
     bar: Option<ProgressBar>,
+    quiet: bool,
 }
 
 impl Screen {
     pub(crate) fn new() -> Self {
         Self {
             terminal: std::io::stdout().is_terminal(),
+            quiet: false,
+        }
+    }
+
+    /// One that shows nothing.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            terminal: false,
+            quiet: true,
         }
     }
 
     /// A line of its own.
-    #[expect(clippy::unused_self, reason = "the screen is where all is printed")]
     pub(crate) fn line(&self, text: &str) {
-        println!("{text}");
+        if !self.quiet {
+            println!("{text}");
+        }
     }
 
     /// The start of a scene.
-    #[expect(clippy::unused_self, reason = "the screen is where all is printed")]
     pub(crate) fn scene(&self, number: usize, title: &str) {
-        println!("\nScene {number}  {title}");
+        self.line(&format!("\nScene {number}  {title}"));
     }
 
     /// The start of a stage.
@@ -53,6 +65,7 @@ impl Screen {
             name: name.to_owned(),
             began: Instant::now(),
             bar,
+            quiet: self.quiet,
         }
     }
 }
@@ -71,6 +84,9 @@ impl Stage {
     fn end(self, mark: &str, seen: &str) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+        if self.quiet {
+            return;
         }
         println!(
             "  {mark} {:<24} {:>5.1} s  {seen}",

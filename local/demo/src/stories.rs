@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Context as _, ensure};
 use jiff::{Span, civil::Date};
-use local_cloud::Findings;
+use local_cloud::{Findings, UNSUPPORTED};
 use local_wire::ImageSpec;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Numbers, titles, and what has to be seen.
-pub(crate) const STORIES: [(usize, &str, &str); 4] = [
+pub(crate) const STORIES: [(usize, &str, &str); 6] = [
     (
         10,
         "Requests and jobs that fail",
@@ -34,6 +34,16 @@ pub(crate) const STORIES: [(usize, &str, &str); 4] = [
         13,
         "A person asks for the way back, and what it leads to is gone",
         "model, configuration and then the endpoint itself are made again",
+    ),
+    (
+        14,
+        "Three more requests of a person",
+        "a verdict is overridden and the model registered; a build id that is used trains nothing else; a quarantined part is let go",
+    ),
+    (
+        15,
+        "An image that ECR's scanner can't read",
+        "the pipeline's own scan of it counts: it found HIGH ones, so it is stopped",
     ),
 ];
 
@@ -96,6 +106,7 @@ impl Stage<'_> {
         let judged = self.wait_for("ModelJudged", |_| true, &[]).await?;
         stage.done(&text(&judged["reason"]));
         self.rest().await?;
+        self.clean_up_models().await?;
         seen.extend(
             self.check("proof-weekly-check", "2026-11-30T02:00:00Z")
                 .await?,
@@ -168,6 +179,123 @@ impl Stage<'_> {
             seen.push(format!("{good} was made again"));
         }
         Ok(seen)
+    }
+
+    /// Story 14.
+    pub(crate) async fn requests(&mut self) -> Seen {
+        let frozen = [("FROZEN", "a proof")];
+        self.cloud.set_variables("deploy-release", &frozen).await?;
+        let severe = [("MIN_ACCURACY", "0.9999")];
+        self.cloud.set_variables("judge-model", &severe).await?;
+        let mut validated = self.tap.seen.iter().rev();
+        let validated = validated.find(|event| event["detail-type"] == "DatasetValidated");
+        let validated = validated.context("no data set was accepted")?;
+        let retrain = json!({"dataset": validated["detail"]["dataset"], "request": "proof-14", "requested_by": "proof",
+            "build_id": "build-14-proof", "reason": "to be judged severely", "id": "proof-retrain-14"});
+        self.request("RetrainRequested", &retrain).await?;
+        let judged = self.stage_of("model judged", "ModelJudged").await?;
+        ensure!(
+            judged["verdict"] == "fail",
+            "nothing is as accurate as that: {judged}"
+        );
+        self.rest().await?;
+
+        let job = &judged["training_job"];
+        let word = json!({"training_job": job, "by": "proof", "reason": "it is good enough", "id": "proof-override"});
+        self.request("OverrideRequested", &word).await?;
+        let registered = self
+            .stage_of("verdict overridden, model registered", "ModelRegistered")
+            .await?;
+        ensure!(
+            registered["training_job"] == *job,
+            "{job} should be registered: {registered}"
+        );
+        let mut seen = vec![text(&registered["reason"])];
+        self.rest().await?;
+
+        let other = [("HYPERPARAMETERS", r#"{"n_estimators": "20"}"#)];
+        self.cloud.set_variables("start-training", &other).await?;
+        let mut again = retrain;
+        again["id"] = json!("proof-retrain-15");
+        again["reason"] = json!("with other parameters");
+        self.request("RetrainRequested", &again).await?;
+        let failed = self
+            .stage_of("a build id that is used", "TrainingFailed")
+            .await?;
+        seen.push(text(&failed["reason"]));
+        for function in ["deploy-release", "judge-model", "start-training"] {
+            self.cloud.set_variables(function, &[]).await?;
+        }
+
+        let lift = json!({"identity": self.quarantined().await?, "by": "proof", "reason": "it was another's fault",
+            "id": "proof-lift"});
+        self.request("LiftRequested", &lift).await?;
+        let lifted = self.stage_of("part let go", "QuarantineLifted").await?;
+        seen.push(format!("{} is let go", text(&lifted["identity"])));
+        seen.extend(self.rest().await?);
+        Ok(seen)
+    }
+
+    /// Story 15.
+    pub(crate) async fn unsupported_image(&mut self) -> Seen {
+        let good = self.live_release().await?;
+        let build = "build-15";
+        let spec = ImageSpec {
+            train: None,
+            serve: Some(self.bins.join("serve")),
+            environment: BTreeMap::from([("BUILD_ID".to_owned(), build.to_owned())]),
+        };
+        let findings = Findings::from([(UNSUPPORTED.to_owned(), 1)]);
+        // Without the environment's tag it goes nowhere by itself.
+        let push = async |tags: &[&str]| {
+            let repository = "retail-forecast-infer";
+            self.cloud
+                .push_image(repository, tags, &spec, &findings)
+                .await
+        };
+        let digest = push(&[build]).await?;
+        let record = json!({"schema": 1, "digest": digest, "scanner": "a proof", "status": "COMPLETE",
+            "findings": {"HIGH": 1}});
+        let key = format!("scans/{}.json", digest.trim_start_matches("sha256:"));
+        let bucket = self.cloud.place().artifacts_bucket();
+        let wire = self.cloud.wire();
+        wire.s3_put(&bucket, &key, record.to_string()).await?;
+        push(&[&format!("latest-{}", self.cloud.place().environment)]).await?;
+        let skipped = self.stage_of("image refused", "DeploymentSkipped").await?;
+        let reason = text(&skipped["reason"]);
+        ensure!(reason.contains("HIGH"), "refused, but because: {reason}");
+        self.rest().await?;
+        let live = self.live_release().await?;
+        ensure!(live == good, "{live} is live, and {good} was");
+        Ok(vec![reason])
+    }
+
+    /// Removes what evaluations made to predict with, as who tidies up an account does; the endpoint's stay.
+    async fn clean_up_models(&self) -> anyhow::Result<()> {
+        let models = self
+            .sagemaker("ListModels", json!({"MaxResults": 100}))
+            .await?;
+        let of_endpoint = format!("{}-", self.endpoint());
+        for model in models["Models"].as_array().into_iter().flatten() {
+            let name = text(&model["ModelName"]);
+            if !name.starts_with(&of_endpoint) {
+                self.sagemaker("DeleteModel", json!({"ModelName": name}))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was quarantined last.
+    async fn quarantined(&self) -> anyhow::Result<Value> {
+        let place = self.cloud.place();
+        let key = format!("environments/{}/quarantine.json", place.environment);
+        let list = self.cloud.object(&place.artifacts_bucket(), &key).await?;
+        let list: Value = serde_json::from_slice(&list.context("nothing is quarantined")?)?;
+        let last = list["entries"]
+            .as_array()
+            .and_then(|entries| entries.last());
+        Ok(last.context("nothing is quarantined")?["identity"].clone())
     }
 
     /// A package that says it is the live model, and is the first one.
