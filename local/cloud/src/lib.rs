@@ -7,7 +7,8 @@
 //! deployed ([`refusal`]).
 //!
 //! A deployment is worked out from the project's files ([`settings`], [`names`], [`plan`]) and then
-//! made ([`deploy`]). [`Cloud`] is the whole; [`drive`] is what a demonstration or a test does to it.
+//! made ([`deploy`]). [`Cloud`] is the whole; [`drive`] is what a demonstration or a test does to it. Who proves
+//! what the policies are there for is told of each call that is [`Denied`], which waits meanwhile.
 
 mod cloud;
 pub mod deploy;

@@ -15,6 +15,7 @@ mod scenes;
 mod screen;
 mod stories;
 mod warden;
+mod weekly;
 mod words;
 
 use std::{
