@@ -28,8 +28,8 @@ fn a_scene_is_stopped_without_a_statement_that_it_needs() {
     for (statement, stopped) in [
         // What people are told, as this function does of what is refused for good.
         (
-            "judge-model/ReadEvidence",
-            "TrainingFailed tells that s3:GetObject is denied",
+            "start-training/Train",
+            "an event tells that sagemaker:DescribeTrainingJob is denied",
         ),
         // A message that is buried.
         (

@@ -64,7 +64,7 @@ pub(crate) async fn prove(
     output: &Path,
 ) -> anyhow::Result<bool> {
     let learnt = learn(house, screen, output).await?;
-    let mut is_sound = tell(&learnt, screen) && learnt.is_whole;
+    let mut is_sound = tell(&learnt, screen);
     let mut removed = vec![];
     if learnt.is_whole {
         let (is_stopped, tried) = remove_each(house, screen, &learnt, every).await;
@@ -184,6 +184,10 @@ fn tell(learnt: &Learnt, screen: &Screen) -> bool {
         learnt.unenforced,
         learnt.queue
     ));
+    if !learnt.is_whole {
+        screen.line("  The scenes broke off: what the others would have asked for isn't known.");
+        return false;
+    }
     let mut sound = true;
     for (function, grant) in &learnt.unasked {
         let name = (function.as_str(), grant.sid.as_str(), grant.action.as_str());

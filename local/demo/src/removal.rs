@@ -90,7 +90,7 @@ async fn until_stopped(
         (None, Some((scene, seen))) => match denied(seen) {
             Some(action) => Ok(Some(Stopped {
                 scene,
-                by: format!("the scene sees that {action} is denied"),
+                by: told_of(&action),
             })),
             None => bail!("scene {scene} fails, but by no denial: {seen}"),
         },
@@ -128,11 +128,15 @@ pub(crate) async fn denial(cloud: &Cloud, told: &mut Tap) -> anyhow::Result<Stri
         let until = Instant::now() + BETWEEN_LOOKS;
         while let Some(event) = told.next(cloud, until).await? {
             if let Some(action) = denied(&event["detail"].to_string()) {
-                let kind = text(&event["detail-type"]);
-                return Ok(format!("{kind} tells that {action} is denied"));
+                return Ok(told_of(&action));
             }
         }
     }
+}
+
+/// The scene and we hear of the same event, and either may be first.
+fn told_of(action: &str) -> String {
+    format!("an event tells that {action} is denied")
 }
 
 /// Why a function's dead letters are dead.
