@@ -13,6 +13,7 @@ pub fn normal(world: &Value) -> Value {
                 "caused_at",
                 "judged_at",
                 "promoted_at",
+                "approved_at",
                 "baking_since",
                 "uploaded",
                 "seconds",
