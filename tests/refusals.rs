@@ -219,6 +219,29 @@ fn each_sample_is_answered_by_each_function() {
     });
 }
 
+#[test]
+fn what_is_malformed_fails_a_direct_invocation_and_what_is_unknown_is_answered() {
+    block_on(async {
+        let state = tempfile::tempdir().unwrap();
+        let cloud = cloud(state.path()).await;
+        let folder = root().join("events/samples/malformed");
+        for function in cloud.functions() {
+            for case in ["empty-object", "wrong-types", "unknown-event"] {
+                let text = fs::read_to_string(folder.join(case).with_extension("json")).unwrap();
+                let sample = serde_json::from_str(&text).unwrap();
+                let answer = directly(&cloud, function, &sample).await;
+                assert!(has_reason(&answer), "{function}, {case}: {answer}");
+                if case == "unknown-event" {
+                    assert!(answer["class"].is_null(), "{function}: {answer}");
+                } else {
+                    assert_eq!(answer["class"], "Malformed", "{function}, {case}: {answer}");
+                }
+            }
+        }
+        cloud.stop().await;
+    });
+}
+
 /// 200 days of two series, as `line` writes a row.
 fn rows(header: &str, end: &str, line: impl Fn(&str, u32, u32) -> String) -> Vec<u8> {
     let first = jiff::civil::date(2024, 1, 1);
