@@ -112,7 +112,9 @@ fn a_way_back_over_a_quarantined_release_changes_model_and_image_and_tells_them_
             "image" => pipeline.world.distort(move |name, _| name == image, 1.5),
             _ => {}
         }
-        alarm_of_live(&mut pipeline);
+        // It was brought back: an alarm wouldn't lead away from it.
+        let live = scene::target(&pipeline).release;
+        scene::ask_to_go_back_from(&mut pipeline, &live);
         let world = pipeline.world.snapshot();
         let first = &pipeline.world.packages()[0];
         let uri = &world.as_json()["deployment"]["environment"]["MODEL_URI"];

@@ -19,8 +19,13 @@ const ERRORS: &str = "RetailForecast-API-Error-Rate-retail-forecast-dev";
 
 /// Effects on the owner's error alarm since so many effects: what was done to it, and whether that changed it.
 fn of_errors(world: &World, since: usize) -> Vec<(&'static str, bool)> {
+    of(world, since, ERRORS)
+}
+
+/// The same of another alarm.
+fn of(world: &World, since: usize, alarm: &str) -> Vec<(&'static str, bool)> {
     let effects = world.effects();
-    let named = |subject: &str| subject.split(", ").any(|name| name == ERRORS);
+    let named = |subject: &str| subject.split(", ").any(|name| name == alarm);
     let of_it = effects[since..]
         .iter()
         .filter(|effect| named(&effect.subject));
@@ -54,6 +59,10 @@ fn an_alarm_that_may_be_in_alarm_begins_anew_with_what_it_watches_now() {
     assert_eq!(scene::target(&pipeline).release, a);
     let removed_and_made = [("remove_alarms", true), ("ensure_alarm", true)];
     assert_eq!(of_errors(&pipeline.world, before), removed_and_made);
+    // Both releases are served by the same endpoint configuration, whose alarm it is still.
+    let config = scene::serves(&pipeline);
+    let of_endpoint = format!("RetailForecast-Endpoint-Error-Rate-{config}");
+    assert_eq!(of(&pipeline.world, before, &of_endpoint), removed_and_made);
 
     // A repeat of what was verified long ago leaves the alarm what it has seen.
     pipeline.world.advance(std::time::Duration::from_hours(1));

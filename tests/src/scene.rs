@@ -325,6 +325,28 @@ pub fn ask_to_go_back(pipeline: &mut Pipeline) {
     pipeline.settle();
 }
 
+/// A person asks to go back from this release, by its name; all that follows happens.
+pub fn ask_to_go_back_from(pipeline: &mut Pipeline, release: &str) {
+    let event = asked_to_go_back(pipeline, Some(release), "8");
+    pipeline.deliver(&event);
+    pipeline.settle();
+}
+
+/// A person's request to go back, from this release or from what is live.
+pub fn asked_to_go_back(pipeline: &Pipeline, release: Option<&str>, request: &str) -> Value {
+    let detail = serde_json::json!({
+        "release": release,
+        "request": request,
+        "by": "ann",
+        "reason": "customers complain",
+        "id": request,
+    });
+    let asked = "RollbackRequested";
+    pipeline
+        .world
+        .envelope("retail-forecast", asked, &[], &detail)
+}
+
 /// CloudWatch's event of an alarm that watches a release's metric, in the state ALARM.
 pub fn alarm(pipeline: &Pipeline, name: &str, release: &str) -> Value {
     let name = format!("RetailForecast-API-{name}-retail-forecast-dev");

@@ -279,7 +279,7 @@ pub const STORIES: [Story; 33] = [
         },
     },
     Story {
-        name: "an alarm after another model and image, the model bad",
+        name: "a request after another model and image, the model bad",
         what: What::All,
         before: |pipeline| {
             scene::skip_a_quarantined_refuge(pipeline);
@@ -290,9 +290,7 @@ pub const STORIES: [Story; 33] = [
         },
         tell: |pipeline| {
             let release = scene::target(pipeline).release;
-            let alarm = scene::alarm(pipeline, "Error-Rate", &release);
-            pipeline.deliver(&alarm);
-            pipeline.settle();
+            scene::ask_to_go_back_from(pipeline, &release);
         },
     },
     Story {

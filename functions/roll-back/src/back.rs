@@ -9,7 +9,7 @@ use domain::{
     converge,
     endpoint::alarm_names,
     ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore, Registry},
-    quarantine::reject,
+    quarantine::{Entry, reject},
     records::{self, Versioned},
     release::{Manifest, Pointer, Progress, Restore, endpoint_config},
 };
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use crate::{
     Config, NAME, Ports,
-    decide::{Decision, Rollback},
+    decide::{Decision, GiveUp, Rollback},
     quarantine,
 };
 
@@ -83,13 +83,7 @@ where
         records::swap(ports.store, &at, pointer, &next).await?;
     }
     if let Some(guilty) = &rollback.guilty {
-        let list = quarantine(config, ports.store).await?;
-        // The word of a person counts more than a repeat of what came before it.
-        let was_let_go = list.value.let_go(guilty);
-        if let (false, Some(longer)) = (was_let_go, list.value.with(guilty.clone())) {
-            let at = artifacts.quarantine(&config.environment);
-            records::swap(ports.store, &at, &list, &longer).await?;
-        }
+        list(config, ports.store, guilty).await?;
     }
     let wrote = match write(config, ports, rollback).await {
         Err(error) if error.class() == Class::Permanent => {
@@ -139,6 +133,18 @@ where
         },
         None => Step::Done(decision),
     })
+}
+
+/// Puts what is to blame onto the list.
+async fn list(config: &Config, store: &impl ObjectStore, guilty: &Entry) -> Result<()> {
+    let list = quarantine(config, store).await?;
+    // The word of a person counts more than a repeat of what came before it.
+    let was_let_go = list.value.let_go(guilty);
+    if let (false, Some(longer)) = (was_let_go, list.value.with(guilty.clone())) {
+        let at = config.artifacts().quarantine(&config.environment);
+        records::swap(store, &at, &list, &longer).await?;
+    }
+    Ok(())
 }
 
 /// Canary, Deployment, endpoint, registry, alarms. The canary goes before the Deployment: that is where it
@@ -211,7 +217,8 @@ where
 }
 
 /// Keeps the reason, closes a way back that was open, and calls people. `of_failure` says that what failed is
-/// given up by it: the next deployment is the way out then, and doesn't wait.
+/// given up by it: the next deployment is the way out then, and doesn't wait. A canary is taken away, and what
+/// is to blame for it is listed, before all else: that needs no way back.
 pub(crate) async fn give_up<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
@@ -221,24 +228,32 @@ pub(crate) async fn give_up<S, R, K, W, B, C>(
 ) -> Result<()>
 where
     S: ObjectStore,
+    K: Canaries,
     B: Bus,
     C: Clock,
 {
-    let Decision::GiveUp {
+    let Decision::GiveUp(given_up) = decision else {
+        return Ok(());
+    };
+    let GiveUp {
         from,
         cause,
         reason,
         advice,
         caused_at,
+        guilty,
         sides,
-    } = decision
-    else {
-        return Ok(());
-    };
+    } = &**given_up;
     let artifacts = config.artifacts();
+    if pointer.value.targets(from) {
+        ports.cluster.retire_canary().await?;
+    }
+    if let Some(guilty) = guilty {
+        list(config, ports.store, guilty).await?;
+    }
     records::keep_decision(ports.store, &artifacts, NAME, from, decision).await?;
     let now = ports.clock.now();
-    let next = closed(&pointer.value, reason, now);
+    let next = closed(&pointer.value, from, reason, now);
     let next = next.or_else(|| pointer.value.give_up(from, now).filter(|_| of_failure));
     if let Some(next) = next {
         let at = artifacts.pointer(&config.environment);
@@ -257,9 +272,20 @@ where
     ports.bus.announce(&given_up).await
 }
 
-/// The pointer without the way back that was open; `None` when none was.
-fn closed(pointer: &Pointer, reason: &str, now: Timestamp) -> Option<Pointer> {
+/// Whether this release is tried out.
+fn is_canary(pointer: &Pointer, release: &str) -> bool {
+    pointer.target.as_ref().is_some_and(|target| {
+        target.release == release && matches!(target.progress, Progress::Canary { .. })
+    })
+}
+
+/// The pointer without the way back, or the canary, that was open; `None` when none was.
+fn closed(pointer: &Pointer, from: &str, reason: &str, now: Timestamp) -> Option<Pointer> {
     let target = pointer.target.as_ref()?;
+    if is_canary(pointer, from) {
+        let failed = pointer.failed(from, &format!("rollback: {reason}"), now)?;
+        return failed.give_up(from, now);
+    }
     if !matches!(target.progress, Progress::Restoring { .. }) {
         return None;
     }

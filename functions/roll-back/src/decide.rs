@@ -1,13 +1,14 @@
 //! Whether the environment goes back to what is known good, and whether that is tried again.
 
 mod again;
+mod guard;
 mod way;
 
 use domain::{
     Result,
     ports::Endpoint,
     quarantine::{Difference, Entry, Quarantine},
-    release::{KnownGood, Manifest, Pointer, Progress, Target},
+    release::{Manifest, Pointer, Progress, Target},
     rollout::Deployment,
 };
 use events::announced::Parts;
@@ -16,6 +17,9 @@ use serde::Serialize;
 
 use crate::Config;
 pub use again::again;
+pub use guard::canary_instead;
+pub(crate) use guard::{beside, live_beside, unguarded};
+use guard::{call_people, past_guard, stays, verified};
 pub(crate) use way::refuge;
 use way::roll_back;
 
@@ -27,21 +31,7 @@ pub enum Decision {
     /// Go back to what is known good; or finish what was begun.
     RollBack(Box<Rollback>),
     /// There is no way back, or it was tried often enough: a person has to act.
-    GiveUp {
-        /// The release that went wrong.
-        from: String,
-        /// What asked for the rollback.
-        cause: String,
-        /// Why it can't be done.
-        reason: String,
-        /// What a person must do.
-        advice: String,
-        /// When what asked for it spoke.
-        caused_at: Timestamp,
-        /// What the releases are made of.
-        #[serde(flatten)]
-        sides: Box<Sides>,
-    },
+    GiveUp(Box<GiveUp>),
     /// The next try isn't due yet.
     Later {
         /// After which try, and why.
@@ -81,6 +71,27 @@ pub enum Decision {
         /// Why.
         reason: String,
     },
+}
+
+/// A way back that isn't gone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GiveUp {
+    /// The release that went wrong.
+    pub from: String,
+    /// What asked for the rollback.
+    pub cause: String,
+    /// Why it can't be done.
+    pub reason: String,
+    /// What a person must do.
+    pub advice: String,
+    /// When what asked for it spoke.
+    pub caused_at: Timestamp,
+    /// What isn't deployed again all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guilty: Option<Entry>,
+    /// What the releases are made of.
+    #[serde(flatten)]
+    pub sides: Sides,
 }
 
 /// What the releases of a way back are made of, as far as it is known.
@@ -191,11 +202,24 @@ pub struct Facts {
     pub quarantine: Quarantine,
     /// The Deployment; `None` when there is none.
     pub deployment: Option<Deployment>,
+    /// The canary's Deployment; `None` when there is none.
+    pub canary: Option<Deployment>,
     /// The endpoint as it is now; `None` when there is none.
     pub endpoint: Option<Endpoint>,
 }
 
 impl Facts {
+    /// Whether a release is tried out: so says the pointer, or pods are left of it after it failed.
+    fn is_canary(&self, target: &Target, release: &str) -> bool {
+        let is_out = |canary: &Deployment| {
+            let carried = canary.environment.get("DEPLOYMENT_ID");
+            canary.wanted > 0 && carried.is_some_and(|carried| carried == release)
+        };
+        target.release == release
+            && (matches!(target.progress, Progress::Canary { .. })
+                || self.canary.as_ref().is_some_and(is_out))
+    }
+
     /// What both releases are made of.
     pub(crate) fn sides(&self, good: Option<&str>) -> Sides {
         Sides {
@@ -226,53 +250,14 @@ pub fn suspect<'a>(trigger: &'a Trigger, pointer: &'a Pointer) -> Option<&'a str
             Some(from) if named.as_ref().is_none_or(|named| named == from) => from,
             _ => named.as_ref().unwrap_or(&target.release),
         },
-        (Some(release), Progress::Canary { .. })
-            if !trigger.is_alarm && is_live(release, pointer) =>
-        {
-            &target.release
-        }
         (Some(release), _) => release,
         (None, Progress::Restoring { from, .. }) => from,
         (None, _) => &target.release,
     })
 }
 
-/// Whether a release is what is live beside a canary.
-fn is_live(release: &str, pointer: &Pointer) -> bool {
-    pointer
-        .known_good
-        .as_ref()
-        .is_some_and(|good| good.release == release)
-}
-
-/// What is live while another release is on its way, when an alarm speaks against it.
-fn live_beside<'a>(trigger: &Trigger, pointer: &'a Pointer) -> Option<&'a KnownGood> {
-    let (target, good) = (pointer.target.as_ref()?, pointer.known_good.as_ref()?);
-    let on_its_way = matches!(
-        target.progress,
-        Progress::Canary { .. } | Progress::Deploying
-    );
-    let of_the_live = trigger.is_alarm && trigger.release.as_ref() == Some(&good.release);
-    (on_its_way && of_the_live && target.release != good.release).then_some(good)
-}
-
-/// The canary that an alarm of the live release takes away: it is what changed, where there is nothing
-/// that the live release itself could go back to.
-pub fn canary_instead<'a>(
-    trigger: &Trigger,
-    facts: &Facts,
-    pointer: &'a Pointer,
-) -> Result<Option<&'a str>> {
-    if live_beside(trigger, pointer).is_none() || refuge(facts)?.is_some() {
-        return Ok(None);
-    }
-    let target = pointer.target.as_ref();
-    let canary = target.filter(|target| matches!(target.progress, Progress::Canary { .. }));
-    Ok(canary.map(|target| target.release.as_str()))
-}
-
 /// The rule for what speaks against a release. An alarm of the live one leads back from it within its
-/// guarded time, whatever is on its way; where there is no way back, it takes a canary away.
+/// guarded time, whatever is on its way; else it takes a canary away. A person's word has no such time.
 pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decision> {
     let Some((target, from)) = facts.pointer.target.as_ref().zip(facts.from.as_deref()) else {
         return Ok(Decision::NotLive {
@@ -294,23 +279,40 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
     }
     let was_given_up = matches!(target.progress, Progress::Failed { .. });
     if trigger.is_request && was_given_up && target.gone_from.as_deref() == Some(from) {
-        return roll_back(trigger, facts, target, from, 1, config);
+        let once_more = roll_back(trigger, facts, target, from, 1, config)?;
+        // The very request whose way back was given up, sent twice; its give-up may be yet to be told.
+        let is_repeat = trigger.is_cause_of(target) && trigger.at == target.caused_at;
+        return Ok(match once_more {
+            Decision::RollBack(_) if is_repeat => Decision::AlreadyThere {
+                reason: format!("its way back was given up; {since}"),
+            },
+            other => other,
+        });
     }
     if trigger.is_cause_of(target) {
         return Ok(Decision::AlreadyThere { reason: since });
     }
     if let Some(good) = live_beside(trigger, &facts.pointer) {
-        if let Some(reason) = past_guard(trigger, &good.release, good.since, config) {
+        let reason = stays(trigger, good, config);
+        if good.release != from {
+            // The canary goes instead. Only an alarm that might have been its doing is laid to it.
+            let is_evidence = trigger.is_alarm && reason.is_none();
+            let trigger = Trigger {
+                is_evidence,
+                ..trigger.clone()
+            };
+            return against_the_target(&trigger, facts, target, from, config);
+        }
+        if trigger.at.as_second() < good.since.as_second() {
+            return Ok(Decision::NotLive {
+                reason: format!("it spoke at {}, before {from} was verified", trigger.at),
+            });
+        }
+        if let Some(reason) = reason {
             return Ok(Decision::NothingWrong { reason });
         }
-        if good.release == from && refuge(facts)?.is_some() {
-            return if trigger.at.as_second() < good.since.as_second() {
-                Ok(Decision::NotLive {
-                    reason: format!("it spoke at {}, before {from} was verified", trigger.at),
-                })
-            } else {
-                roll_back(trigger, facts, target, from, 1, config)
-            };
+        if refuge(facts)?.is_some() {
+            return roll_back(trigger, facts, target, from, 1, config);
         }
     }
     if target.release != from {
@@ -322,39 +324,49 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
             }
         });
     }
+    against_the_target(trigger, facts, target, from, config)
+}
+
+/// The rule for what speaks against the pointer's target.
+fn against_the_target(
+    trigger: &Trigger,
+    facts: &Facts,
+    target: &Target,
+    from: &str,
+    config: &Config,
+) -> Result<Decision> {
+    let not_live = |reason| Ok(Decision::NotLive { reason });
     if trigger.is_older_than(target) {
-        return Ok(Decision::NotLive {
-            reason: format!("it spoke at {}, before that: {since}", trigger.at),
-        });
+        let Target { release, since, .. } = target;
+        return not_live(format!(
+            "it spoke at {}, before that: {release} is the target since {since}, caused by: {}",
+            trigger.at, target.cause
+        ));
     }
-    if let Some(reason) = unguarded(trigger, target, config) {
-        return Ok(Decision::NotLive { reason });
+    if let Some(good) = verified(target, &facts.pointer) {
+        if let Some(reason) = past_guard(trigger, good, config) {
+            return not_live(reason);
+        }
+        match (stays(trigger, good, config), &target.progress) {
+            (Some(reason), Progress::Verified) => {
+                return Ok(call_people(reason, facts, target, from));
+            }
+            (Some(reason), _) => return not_live(reason),
+            (None, _) => {}
+        }
+    }
+    if let (true, None, Progress::Verified, Some(gone)) = (
+        trigger.is_request,
+        &trigger.release,
+        &target.progress,
+        &target.gone_from,
+    ) {
+        return not_live(format!(
+            "{from} was brought back already, in place of {gone}, caused by: {}; to go back from {from} as well, name it in the request",
+            target.cause
+        ));
     }
     roll_back(trigger, facts, target, from, 1, config)
-}
-
-/// Why an alarm doesn't lead to a rollback any more; `None` when it does.
-pub(crate) fn unguarded(trigger: &Trigger, target: &Target, config: &Config) -> Option<String> {
-    let judged = target
-        .judged_at
-        .filter(|_| target.progress == Progress::Verified)?;
-    past_guard(trigger, &target.release, judged, config)
-}
-
-/// The same for a release that was verified then.
-fn past_guard(
-    trigger: &Trigger,
-    release: &str,
-    verified: Timestamp,
-    config: &Config,
-) -> Option<String> {
-    let seconds = trigger.at.as_second() - verified.as_second();
-    (trigger.is_alarm && seconds > config.guard_s).then(|| {
-        format!(
-            "{release} was verified {seconds} s before, and alarms lead to a rollback for {} s: what changed isn't the release; ask for a rollback if you know better",
-            config.guard_s
-        )
-    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use domain::{
 
 use crate::{
     Config,
-    decide::{Decision, Facts, Trigger, refuge, unguarded},
+    decide::{Decision, Facts, GiveUp, Trigger, live_beside, refuge, unguarded},
 };
 
 /// What spoke.
@@ -38,7 +38,10 @@ pub fn weigh(
         // Nothing is live, or it has no manifest: the rule says so.
         return Ok(Ok(trigger));
     };
-    if matches!(target.progress, Progress::Canary { .. }) {
+    // What is live beside another release is served by a configuration of its own.
+    let of_live = live_beside(&trigger, &facts.pointer).map(|good| &good.release);
+    let accused = of_live.unwrap_or(&target.release);
+    if matches!(target.progress, Progress::Canary { .. }) && facts.from.as_ref() != of_live {
         return Ok(Err(Decision::NotLive {
             reason: format!(
                 "{} is tried out on a share of the pods, and hasn't come to the endpoint",
@@ -51,10 +54,7 @@ pub fn weigh(
         && *watched != expected
     {
         return Ok(Err(Decision::NotLive {
-            reason: format!(
-                "the alarm watches {watched}: {} is served by {expected}",
-                target.release
-            ),
+            reason: format!("the alarm watches {watched}: {accused} is served by {expected}"),
         }));
     }
     if let Progress::Restoring { from, .. } = &target.progress {
@@ -68,19 +68,20 @@ pub fn weigh(
         },
     };
     let trigger = Trigger {
-        release: Some(target.release.clone()),
+        release: Some(accused.clone()),
         words,
         ..trigger
     };
-    if let Some(reason) = no_way_back(word, &trigger, target, facts, &expected, config)? {
-        return Ok(Err(Decision::GiveUp {
-            from: target.release.clone(),
+    if let Some(reason) = no_way_back(word, &trigger, facts, &expected, config)? {
+        return Ok(Err(Decision::GiveUp(Box::new(GiveUp {
+            from: accused.clone(),
             cause: trigger.words,
             reason,
             advice: advice(facts.endpoint.as_ref(), &expected, config),
             caused_at: trigger.at,
-            sides: Box::new(facts.sides(None)),
-        }));
+            guilty: None,
+            sides: facts.sides(None),
+        }))));
     }
     Ok(Ok(trigger))
 }
@@ -189,7 +190,6 @@ fn was_asked(facts: &Facts, target: &Target) -> bool {
 fn no_way_back(
     word: &Word,
     trigger: &Trigger,
-    target: &Target,
     facts: &Facts,
     expected: &str,
     config: &Config,
@@ -207,7 +207,7 @@ fn no_way_back(
     }
     // Alarms have told people by themselves; a state has told nobody.
     Ok(match word {
-        Word::Changed => unguarded(trigger, target, config),
+        Word::Changed => unguarded(trigger, facts, config),
         Word::Alarm { .. } => None,
     })
 }

@@ -22,15 +22,15 @@ use domain::{
     ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore, Registry},
     quarantine::Quarantine,
     records::{self, Versioned},
-    release::{Manifest, Pointer},
+    release::{Manifest, Pointer, endpoint_config},
     settings::Settings,
 };
 use events::{Announced, Event, Received, announced::RequestRefused};
 use jiff::Timestamp;
 
 use crate::{
-    decide::{Decision, Facts, decide},
-    endpoint::weigh,
+    decide::{Decision, Facts, Trigger, decide},
+    endpoint::{Word, weigh},
     trigger::trigger,
 };
 
@@ -199,9 +199,16 @@ where
         Ok(spoken) => spoken,
         Err(reason) => return Ok(Decision::NotForThisFunction { reason }),
     };
+    let trigger = match &word {
+        Some(word) => of_what_is_live(config, ports.store, word, trigger, pointer).await?,
+        None => trigger,
+    };
     let suspect = decide::suspect(&trigger, pointer);
     let mut facts = gather(config, ports, pointer, suspect).await?;
-    if let Some(canary) = decide::canary_instead(&trigger, &facts, pointer)? {
+    // A canary hasn't come to the endpoint, whose words aren't laid to it.
+    if word.is_none()
+        && let Some(canary) = decide::canary_instead(&trigger, &facts, pointer, config)?
+    {
         facts = gather(config, ports, pointer, Some(canary)).await?;
     }
     let weighed = match word {
@@ -212,6 +219,28 @@ where
         Ok(trigger) => decide(&trigger, &facts, config),
         Err(decision) => Ok(decision),
     }
+}
+
+/// An alarm names the endpoint's configuration, and no release: it is of what is live, whatever is on its way,
+/// where that is served by this configuration.
+async fn of_what_is_live(
+    config: &Config,
+    store: &impl ObjectStore,
+    word: &Word,
+    trigger: Trigger,
+    pointer: &Pointer,
+) -> Result<Trigger> {
+    let (Word::Alarm { config: watched }, Some(good)) = (word, decide::beside(pointer)) else {
+        return Ok(trigger);
+    };
+    let at = config.artifacts().release(&good.release);
+    let manifest: Option<Manifest> = records::read(store, &at).await?;
+    let serves = manifest.as_ref().map(endpoint_config).transpose()?;
+    let release = (serves.as_ref() == Some(watched)).then(|| good.release.clone());
+    Ok(Trigger {
+        release: release.or(trigger.release),
+        ..trigger
+    })
 }
 
 /// Tells people that what one of them asked for wasn't done.
@@ -269,6 +298,7 @@ where
         refuges,
         quarantine,
         deployment: ports.cluster.deployment().await?,
+        canary: ports.cluster.canary().await?,
         endpoint: ports.sagemaker.endpoint(&config.endpoint).await?,
     })
 }

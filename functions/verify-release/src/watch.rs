@@ -130,13 +130,14 @@ async fn put(
     manifest: &Manifest,
     is_new: bool,
 ) -> Result<()> {
-    let of_api = config.alarms.live(release);
+    let mut specs: Vec<AlarmSpec> = config.alarms.live(release);
+    // The endpoint's are the same ones where both releases are served by the same configuration.
+    specs.extend(config.endpoint_alarms.of(&endpoint_config(manifest)?));
     if is_new {
-        let names: Vec<String> = of_api.iter().map(|alarm| alarm.name.clone()).collect();
+        let names: Vec<String> = specs.iter().map(|alarm| alarm.name.clone()).collect();
         alarms.remove_alarms(&names).await?;
     }
-    let of_endpoint: Vec<AlarmSpec> = config.endpoint_alarms.of(&endpoint_config(manifest)?);
-    for alarm in of_api.iter().chain(&of_endpoint) {
+    for alarm in &specs {
         alarms.ensure_alarm(alarm).await?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use domain::{Result, release::Progress};
 use events::announced::RollbackFailed;
 use jiff::Timestamp;
 
-use super::{Decision, Facts, Trigger, way::roll_back};
+use super::{Decision, Facts, GiveUp, Trigger, way::roll_back};
 use crate::Config;
 
 /// Seconds before each further try; the third one waits twice as long as the second.
@@ -77,7 +77,7 @@ pub fn again(
 }
 
 fn given_up(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Decision {
-    Decision::GiveUp {
+    Decision::GiveUp(Box::new(GiveUp {
         from: failed.from.clone(),
         cause: format!("the way back to {}", failed.release),
         reason: format!(
@@ -89,6 +89,7 @@ fn given_up(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Decision
             failed.release
         ),
         caused_at: failed.caused_at,
-        sides: Box::new(facts.sides(Some(&failed.release))),
-    }
+        guilty: None,
+        sides: facts.sides(Some(&failed.release)),
+    }))
 }

@@ -73,6 +73,7 @@ pub(crate) fn facts() -> Facts {
         refuges: vec![(id(&a), a)],
         quarantine: Quarantine::default(),
         deployment: Some(Deployment::default()),
+        canary: None,
         endpoint: None,
     }
 }

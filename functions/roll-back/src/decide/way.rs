@@ -6,7 +6,7 @@ use domain::{
     release::{Manifest, Progress, Target},
 };
 
-use super::{Decision, Facts, Rollback, Trigger};
+use super::{Decision, Facts, GiveUp, Rollback, Trigger};
 use crate::Config;
 
 /// The decision to go back, once it is plain from what; or why nobody can.
@@ -18,21 +18,35 @@ pub(crate) fn roll_back(
     attempt: u32,
     config: &Config,
 ) -> Result<Decision> {
-    let give_up = |reason: String, advice: String| Decision::GiveUp {
-        from: from.to_owned(),
-        cause: trigger.words.clone(),
-        reason,
-        advice,
-        caused_at: trigger.deployed_for.unwrap_or(trigger.at),
-        sides: Box::new(facts.sides(None)),
+    let good = refuge(facts)?;
+    let differs = match (&facts.bad, good) {
+        (Some(bad), Some((_, good))) => differences(bad, good)?,
+        _ => vec![],
     };
-    let Some(bad) = &facts.bad else {
+    // A canary goes whether or not there is a way back.
+    let is_canary = facts.is_canary(target, from);
+    let guilty_part = match &facts.bad {
+        Some(bad) => guilty_entry(trigger, facts, bad, from, &differs)?,
+        None => None,
+    };
+    let give_up = |reason: String, advice: String| {
+        Decision::GiveUp(Box::new(GiveUp {
+            from: from.to_owned(),
+            cause: trigger.words.clone(),
+            reason,
+            advice,
+            caused_at: trigger.deployed_for.unwrap_or(trigger.at),
+            guilty: guilty_part.clone().filter(|_| is_canary),
+            sides: facts.sides(None),
+        }))
+    };
+    if facts.bad.is_none() {
         return Ok(give_up(
             format!("{from} has no manifest"),
             "deploy a release that is known to work".to_owned(),
         ));
-    };
-    let Some((release, manifest)) = refuge(facts)? else {
+    }
+    let Some((release, manifest)) = good else {
         return Ok(give_up(
             "no release is known good but the one that went wrong, or what is is quarantined or has no manifest"
                 .to_owned(),
@@ -49,7 +63,12 @@ pub(crate) fn roll_back(
     let (released, strangers): (Vec<&str>, Vec<&str>) = strangers
         .into_iter()
         .partition(|manager| trigger.take_over.as_deref() == Some(manager));
-    if !strangers.is_empty() {
+    let patch = converge::deployment(release, manifest, "")?;
+    let carries = converge::carries(deployment, &patch);
+    // A canary's Deployment is ours alone, and the live one isn't written: nor by the end of a way back that
+    // was begun so.
+    let untouched = carries && (is_canary || matches!(target.progress, Progress::Restoring { .. }));
+    if !strangers.is_empty() && !untouched {
         let strangers = strangers.join(", ");
         return Ok(give_up(
             format!(
@@ -61,17 +80,14 @@ pub(crate) fn roll_back(
         ));
     }
     let is_first = deployment.image_managers.contains(&config.first_manager);
-    let differences = differences(bad, manifest)?;
-    let patch = converge::deployment(release, manifest, "")?;
-    let take_over = is_first || !released.is_empty();
-    let carries = !take_over && converge::carries(deployment, &patch);
+    let take_over = strangers.is_empty() && (is_first || !released.is_empty());
     let abandoned = if target.release == *release {
         target.abandoned.clone()
     } else {
         (target.release != from).then(|| target.release.clone())
     };
     Ok(Decision::RollBack(Box::new(Rollback {
-        guilty: guilty_entry(trigger, facts, bad, from, &differences)?,
+        guilty: guilty_part,
         abandoned,
         left_over: target.left_over.clone(),
         from: from.to_owned(),
@@ -80,11 +96,11 @@ pub(crate) fn roll_back(
         reason: trigger.words.clone(),
         caused_at: trigger.at,
         attempt,
-        differences,
+        differences: differs,
         sides: facts.sides(Some(release)),
         by_hand: None,
         take_over,
-        untouched: carries.then_some(deployment.generation),
+        untouched: (carries && !take_over).then_some(deployment.generation),
         resumes: matches!(&target.progress, Progress::Restoring { from: bad, attempt: now } if bad == from && *now == attempt),
     })))
 }

@@ -315,3 +315,33 @@ fn a_canary_has_not_come_to_the_endpoint() {
         assert_eq!(said, "not-live", "{reason}");
     }
 }
+
+#[test]
+fn an_alarm_of_the_configuration_that_is_live_is_of_the_live_release_whatever_is_on_its_way() {
+    let (a, b, c) = (release(1, 1), release(2, 1), release(3, 1));
+    let rolling = verified().pointer.aim(&id(&c), at(150), at(149), "test");
+    let canary = rolling.clone().try_out(1, 3);
+    for pointer in [rolling, canary] {
+        let facts = Facts {
+            pointer,
+            ..verified()
+        };
+        let word = Word::Alarm {
+            config: config_of(2),
+        };
+        let of_b = |second| Trigger {
+            release: Some(id(&b)),
+            ..changed(at(second))
+        };
+        let (decision, reason) = decided(&word, of_b(200), &facts);
+        assert_eq!(decision, "roll-back", "{reason}");
+        let (decision, reason) = decided(&word, of_b(3711), &facts);
+        assert_eq!(decision, "nothing-wrong", "{reason}");
+        let same = Facts {
+            refuges: vec![(id(&a), release(2, 9))],
+            ..facts
+        };
+        let (decision, reason) = decided(&word, of_b(200), &same);
+        assert_eq!(decision, "give-up", "{reason}");
+    }
+}

@@ -189,6 +189,8 @@ impl Pointer {
         let known = self.known_good.as_ref();
         let known = known.filter(|known| known.release == good);
         let since = known.map_or(at.now, |known| known.since);
+        // What is known good and stays so is as new as it was.
+        let brought_back = known.is_none_or(|known| known.brought_back);
         let builds = self.known_good.as_ref();
         let builds = builds.map(|known| known.builds.clone()).unwrap_or_default();
         Self {
@@ -214,7 +216,10 @@ impl Pointer {
                 api_serves_since: None,
                 judged_at: None,
             }),
-            known_good: Some(KnownGood::new(good, since, earlier, builds)),
+            known_good: Some(KnownGood {
+                brought_back,
+                ..KnownGood::new(good, since, earlier, builds)
+            }),
             ..self.clone()
         }
     }
@@ -260,7 +265,11 @@ impl Pointer {
     pub fn verified(&self, release: &str, now: Timestamp) -> Option<Self> {
         let target = self.open(release)?;
         let known_good = match &self.known_good {
-            Some(good) if good.release == release => good.clone(),
+            Some(good) if good.release == release && target.gone_from.is_some() => good.clone(),
+            Some(good) if good.release == release => KnownGood {
+                brought_back: false,
+                ..good.clone()
+            },
             _ => {
                 let earlier = self.refuges(release).into_iter().take(EARLIER);
                 let builds = self.known_good.iter().flat_map(|good| good.builds.clone());
@@ -408,7 +417,13 @@ mod tests {
         assert_eq!(b.refuges("b"), ["a"]);
         let back = restore(&b, "a", "b").verified("a", at(10)).unwrap();
         assert_eq!(back.known_good.as_ref().unwrap().release, "a");
-        assert!(back.known_good.as_ref().unwrap().earlier.is_empty());
+        let good = back.known_good.as_ref().unwrap();
+        assert!(good.earlier.is_empty() && good.brought_back);
+        let failed = b.aim("c", at(11), at(11), "test");
+        let still = restore(&failed, "b", "c").known_good.unwrap();
+        assert!(!still.brought_back && still.since == at(2), "{still:?}");
+        let anew = verified(&back, "d").known_good.unwrap();
+        assert!(!anew.brought_back, "{anew:?}");
         let c = back.aim("c", at(11), at(11), "test");
         assert_eq!(c.refuges("c"), ["a"]);
         // Nothing to go back to.

@@ -102,6 +102,10 @@ pub struct KnownGood {
     pub release: String,
     /// When it was verified.
     pub since: Timestamp,
+    /// Whether a way back brought it, after another release was known good: then it has no guarded time,
+    /// since what it was verified for long ago isn't new.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub brought_back: bool,
     /// The known-good releases before it, the latest first.
     pub earlier: Vec<String>,
     /// The build of each of them, where one says so.
@@ -132,6 +136,7 @@ impl KnownGood {
             builds: builds.collect(),
             release: release.to_owned(),
             since,
+            brought_back: false,
             earlier,
         }
     }

@@ -172,3 +172,104 @@ fn a_request_that_is_sent_twice_counts_once() {
     };
     assert_ne!(said(&ruled(&another, &back)).0, "already-there");
 }
+
+#[test]
+fn an_alarm_leads_no_further_than_to_what_was_brought_back() {
+    let (z, a, b, c) = (release(9, 9), release(1, 1), release(1, 2), release(2, 2));
+    // Z, then A, then B were good; B went wrong.
+    let good = |pointer: Pointer, release: &Manifest, second| {
+        let aimed = pointer.aim(&id(release), at(second), at(second), "test");
+        aimed.verified(&id(release), at(second + 5)).unwrap()
+    };
+    let pointer = good(good(good(Pointer::empty("dev"), &z, 10), &a, 20), &b, 100);
+    let restore = Restore {
+        now: at(203),
+        caused_at: at(200),
+        cause: alarm(None, 200).words,
+    };
+    let pointer = pointer.restore(&id(&a), &id(&b), 1, restore);
+    let facts = Facts {
+        pointer: pointer.verified(&id(&a), at(230)).unwrap(),
+        bad: Some(a.clone()),
+        refuges: vec![(id(&z), z.clone())],
+        ..facts()
+    };
+    let cases = [
+        (
+            "an alarm",
+            alarm(Some(&a), 240),
+            "give-up",
+            "was brought back",
+        ),
+        ("much later", alarm(Some(&a), 4000), "not-live", "3600 s"),
+        (
+            "a person",
+            asked(None, 240),
+            "not-live",
+            "name it in the request",
+        ),
+        (
+            "a person who names it",
+            asked(Some(&a), 240),
+            "roll-back",
+            "ann asked",
+        ),
+    ];
+    for (name, trigger, expected, word) in cases {
+        let (decision, reason) = said(&ruled(&trigger, &facts));
+        assert_eq!(decision, expected, "{name}: {reason}");
+        assert!(reason.contains(word), "{name}: {reason}");
+    }
+    let called = |second| ruled(&alarm(Some(&a), second), &facts);
+    assert_eq!(called(240), called(250), "people are called once");
+
+    // Beside the next release it stays as well, and that is guarded as ever.
+    let next = facts.pointer.aim(&id(&c), at(300), at(300), "test");
+    let beside = Facts {
+        pointer: next.clone(),
+        ..facts.clone()
+    };
+    assert_eq!(
+        said(&ruled(&alarm(Some(&a), 310), &beside)).0,
+        "nothing-wrong"
+    );
+    let verified = Facts {
+        pointer: next.verified(&id(&c), at(320)).unwrap(),
+        bad: Some(c.clone()),
+        refuges: vec![(id(&a), a)],
+        ..facts
+    };
+    assert_eq!(
+        said(&ruled(&alarm(Some(&c), 330), &verified)).0,
+        "roll-back"
+    );
+}
+
+#[test]
+fn a_copy_of_a_request_that_was_given_up_is_no_further_try() {
+    let (a, b) = (release(1, 1), release(1, 2));
+    let restore = Restore {
+        now: at(203),
+        caused_at: at(200),
+        cause: asked(None, 200).words,
+    };
+    let pointer = facts().pointer.restore(&id(&a), &id(&b), 3, restore);
+    let facts = Facts {
+        pointer: pointer
+            .failed(&id(&a), "rollback: gave up", at(900))
+            .unwrap(),
+        ..facts()
+    };
+    let another = Trigger {
+        words: "ann asked (request 8): try once more".into(),
+        ..asked(None, 950)
+    };
+    assert_eq!(said(&ruled(&asked(None, 200), &facts)).0, "already-there");
+    assert_eq!(said(&ruled(&another, &facts)).0, "roll-back");
+    // It was given up at once, and that may be yet to be told.
+    let barred = Facts {
+        deployment: None,
+        ..facts
+    };
+    assert_eq!(said(&ruled(&asked(None, 200), &barred)).0, "give-up");
+}

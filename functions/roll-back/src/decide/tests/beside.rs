@@ -34,7 +34,7 @@ fn a_canary_is_taken_away_by_its_alarm_by_the_live_ones_and_by_a_verdict() {
                 ..facts.clone()
             };
             assert_eq!(
-                canary_instead(&trigger, &alone, &facts.pointer).unwrap(),
+                canary_instead(&trigger, &alone, &facts.pointer, &config()).unwrap(),
                 Some(id(&b).as_str())
             );
         }
@@ -69,4 +69,97 @@ fn an_alarm_of_what_is_live_counts_while_another_release_is_on_its_way() {
         let (early, reason) = said(&ruled(&alarm(Some(&b), 100), &facts));
         assert_eq!(early, "not-live", "{reason}");
     }
+}
+
+#[test]
+fn past_its_guarded_time_the_live_one_s_alarm_takes_the_canary_away_and_a_person_s_word_has_no_such_time()
+ {
+    let (a, b, c) = (release(1, 1), release(1, 2), release(2, 2));
+    let on_its_way = facts().pointer.aim(&id(&c), at(3000), at(2999), "test");
+    let facts = Facts {
+        pointer: on_its_way.try_out(1, 3),
+        ..facts()
+    };
+    let late = alarm(Some(&b), 3711);
+    let instead = canary_instead(&late, &facts, &facts.pointer, &config()).unwrap();
+    assert_eq!(instead, Some(id(&c).as_str()));
+    let of_canary = Facts {
+        from: Some(id(&c)),
+        bad: Some(c.clone()),
+        refuges: vec![(id(&b), b.clone())],
+        ..facts.clone()
+    };
+    let Decision::RollBack(back) = decide(&late, &of_canary, &config()).unwrap() else {
+        panic!("expected a rollback");
+    };
+    assert_eq!((&back.from, &back.release), (&id(&c), &id(&b)));
+    assert_eq!(back.guilty, None);
+
+    let asked = Trigger {
+        is_alarm: false,
+        is_request: true,
+        ..late
+    };
+    let instead = canary_instead(&asked, &facts, &facts.pointer, &config());
+    assert_eq!(instead.unwrap(), None);
+    let Decision::RollBack(back) = ruled(&asked, &facts) else {
+        panic!("expected a rollback");
+    };
+    assert_eq!((&back.from, &back.release), (&id(&b), &id(&a)));
+    assert_eq!(back.abandoned, Some(id(&c)));
+}
+
+#[test]
+fn a_canary_goes_whoever_owns_the_live_deployment_and_is_blamed_where_there_is_no_way_back() {
+    let (a, b) = (release(1, 1), release(1, 2));
+    let patch = converge::deployment(&id(&a), &a, "then").unwrap();
+    let carries = Deployment {
+        generation: 7,
+        image_managers: vec!["helm".into()],
+        image: Some(patch.image),
+        environment: patch.environment,
+        annotations: patch.annotations,
+        ..Deployment::default()
+    };
+    let changed = Deployment {
+        image: Some("other".into()),
+        ..carries.clone()
+    };
+    let pods_of_b = Deployment {
+        wanted: 1,
+        environment: [("DEPLOYMENT_ID".to_owned(), id(&b))].into(),
+        ..Deployment::default()
+    };
+    let baking = trying_out();
+    let failed = Facts {
+        pointer: baking
+            .pointer
+            .failed(&id(&b), "canary: slow", at(190))
+            .unwrap(),
+        canary: Some(pods_of_b),
+        ..baking.clone()
+    };
+    for facts in [baking, failed] {
+        let with = |deployment: &Deployment| Facts {
+            deployment: Some(deployment.clone()),
+            ..facts.clone()
+        };
+        let Decision::RollBack(back) = ruled(&alarm(Some(&b), 200), &with(&carries)) else {
+            panic!("expected a rollback");
+        };
+        assert_eq!((back.untouched, back.take_over), (Some(7), false));
+        let Decision::GiveUp(given_up) = ruled(&alarm(Some(&b), 200), &with(&changed)) else {
+            panic!("expected a give-up");
+        };
+        assert_eq!(given_up.guilty.unwrap().part, Part::Image);
+    }
+    // What came to all pods is no canary.
+    let rolling = Facts {
+        deployment: Some(carries),
+        ..super::facts()
+    };
+    let Decision::GiveUp(given_up) = ruled(&alarm(Some(&b), 200), &rolling) else {
+        panic!("expected a give-up");
+    };
+    assert_eq!(given_up.guilty, None);
 }
