@@ -7,7 +7,7 @@ use domain::{
     Error, Result, converge, names,
     ports::{Package, Scan, StoredImage},
     quarantine::Quarantine,
-    release::{Manifest, Pointer, Progress},
+    release::{Manifest, Pointer, Progress, Target},
     rollout::Deployment,
 };
 use events::announced::{DeploymentRequested, DeploymentWaits, ReleaseFailed, RequestRefused};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::{Config, asked, parts};
 pub(crate) use admit::findings;
 use admit::{admit_image, admit_model};
-use against::against_pointer;
+use against::{against_pointer, unresumable};
 
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,6 +76,11 @@ pub enum Decision {
     },
     /// Cluster or endpoint refuse the release for good.
     Unwritable {
+        /// What is announced.
+        failed: ReleaseFailed,
+    },
+    /// What this very event began was interrupted, and may not be gone on with.
+    Unresumable {
         /// What is announced.
         failed: ReleaseFailed,
     },
@@ -179,6 +184,9 @@ pub struct Facts {
 /// The rule.
 pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     let decision = of_parts(half, facts, config)?;
+    if let Some(failed) = unresumable(&decision, half, facts)? {
+        return Ok(Decision::Unresumable { failed });
+    }
     Ok(match &facts.asked {
         Some(request) => asked::answer(request, decision, facts),
         None => decision,
@@ -315,6 +323,11 @@ pub(crate) fn subject(half: &Half) -> Result<String> {
             .reference()
             .map_err(|error| Error::malformed(error.to_string())),
     }
+}
+
+/// Whether this very event made the target what it is.
+fn is_cause_of(half: &Half, subject: &str, facts: &Facts, target: &Target) -> bool {
+    target.caused_at == facts.caused_at && target.cause == cause(half, subject, facts)
 }
 
 fn cause(half: &Half, subject: &str, facts: &Facts) -> String {

@@ -8,6 +8,7 @@
 
 mod asked;
 pub mod decide;
+mod held;
 mod images;
 pub mod parts;
 pub mod promote;
@@ -24,8 +25,8 @@ use domain::{
     ports::{
         Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ImageRegistry, ObjectStore, Registry,
     },
-    records::{self, Versioned},
-    release::{Configuration, Held, Pointer},
+    records,
+    release::{Configuration, Pointer},
     settings::Settings,
 };
 use jiff::Timestamp;
@@ -196,12 +197,16 @@ where
         }
         // A crash came between the pointer and the announcement: announce again.
         Decision::Unwritable { failed } => rollout::failed(ports.bus, failed).await?,
+        Decision::Unresumable { failed } => {
+            let places = (ports.store, ports.bus, facts.now);
+            rollout::end(config, places, &decision, failed, &pointer).await?;
+        }
         Decision::Hold {
             package_arn,
             reason,
         } => {
             keep(config, ports.store, package_arn, &decision).await?;
-            hold(config, ports, package_arn, reason, &pointer).await?;
+            held::hold(config, ports, package_arn, reason, &pointer).await?;
             skipped(ports.bus, package_arn, reason, facts.caused_at).await?;
         }
         Decision::Skip { subject, reason } => {
@@ -335,7 +340,7 @@ where
                     scanned(config, ports.store, ports.images, &config.image_tag).await?;
             }
             Half::Image(..) => {
-                if let Some(arn) = waiting(config, ports.store, pointer).await? {
+                if let Some(arn) = held::waiting(config, ports.store, pointer).await? {
                     waiting_model = ports.sagemaker.package(&arn).await?;
                 }
             }
@@ -363,67 +368,6 @@ where
         tagged_image,
         deployment,
     })
-}
-
-/// The package that waits for an image: the one held, or that of a first release that failed.
-async fn waiting(
-    config: &Config,
-    store: &impl ObjectStore,
-    pointer: &Pointer,
-) -> Result<Option<String>> {
-    if let Some(held) = &pointer.held {
-        return Ok(Some(held.package_arn.clone()));
-    }
-    match &pointer.target {
-        Some(target) => {
-            let manifest = records::manifest(store, &config.artifacts(), &target.release).await?;
-            Ok(Some(manifest.model.package_arn))
-        }
-        None => Ok(None),
-    }
-}
-
-/// Marks the model as waiting. An image that came before the mark wouldn't take it along, so the
-/// image is looked for once more after it.
-async fn hold<S, R, I, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, I, K, W, B, C>,
-    package_arn: &str,
-    reason: &str,
-    pointer: &Versioned<Pointer>,
-) -> Result<()>
-where
-    S: ObjectStore,
-    I: ImageRegistry,
-{
-    let newer_is_held = pointer
-        .value
-        .held
-        .as_ref()
-        .is_some_and(|held| parts::version(&held.package_arn) >= parts::version(package_arn));
-    if !newer_is_held {
-        let held = Held {
-            package_arn: package_arn.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let next = Pointer {
-            held: Some(held),
-            ..pointer.value.clone()
-        };
-        records::swap(
-            ports.store,
-            &config.artifacts().pointer(&config.environment),
-            pointer,
-            &next,
-        )
-        .await?;
-    }
-    match scanned(config, ports.store, ports.images, &config.image_tag).await? {
-        Some((_, scan)) if decide::findings(scan.as_ref()).is_none() => Err(Error::transient(
-            "a clean image arrived while the model was being held for it",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Keeps why something wasn't deployed, under the digest of what it is.

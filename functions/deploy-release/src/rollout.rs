@@ -13,6 +13,8 @@ use events::{
     announced::{CanaryStarted, DeploymentStarted, ReleaseFailed, WRITE},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     Config, NAME, Ports,
     decide::{Decision, Rollout, Strategy},
@@ -227,6 +229,34 @@ where
         failed(self.ports.bus, &refused).await?;
         Ok(Some(refused))
     }
+}
+
+/// What was interrupted, and may not be gone on with, ends: the reason, the pointer, the announcement. `roll-back`
+/// brings back what is known good.
+pub(crate) async fn end(
+    config: &Config,
+    (store, bus, now): (&impl ObjectStore, &impl Bus, Timestamp),
+    decision: &Decision,
+    failure: &ReleaseFailed,
+    pointer: &Versioned<Pointer>,
+) -> Result<()> {
+    let artifacts = config.artifacts();
+    let ReleaseFailed {
+        release,
+        stage,
+        reason,
+        ..
+    } = failure;
+    let next = pointer
+        .value
+        .failed(release, &format!("{stage}: {reason}"), now);
+    // There is none when a crash came between the pointer and the announcement.
+    if let Some(next) = next {
+        records::keep_decision(store, &artifacts, NAME, release, decision).await?;
+        let at = artifacts.pointer(&config.environment);
+        records::swap(store, &at, pointer, &next).await?;
+    }
+    failed(bus, failure).await
 }
 
 /// Where the environment converges.

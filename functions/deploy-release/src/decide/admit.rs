@@ -6,7 +6,7 @@ use domain::{
     release::{Image, Model},
 };
 
-use super::{Decision, Facts};
+use super::{Decision, Facts, Half, is_cause_of};
 use crate::{Config, parts};
 
 /// A model goes live with the live image; the first one with the image that carries the tag.
@@ -76,6 +76,10 @@ pub(super) fn admit_model(
 /// Why an approval is an old one: a later one was acted on. Its event came again, or late.
 fn late(package: &Package, facts: &Facts) -> Option<String> {
     let (base, target) = (facts.base.as_ref()?, facts.pointer.target.as_ref()?);
+    if is_cause_of(&Half::Model(package.clone()), &package.arn, facts, target) {
+        // It is what was acted on, and goes on.
+        return None;
+    }
     let live = parts::version(&base.model.package_arn)?;
     let (version, caused_at) = (package.version, facts.caused_at);
     // Events tell whole seconds: within one the higher version is the later.

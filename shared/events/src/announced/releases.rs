@@ -111,6 +111,9 @@ pub const CANARY_NO_DATA: &str = "canary-no-data";
 /// [`ReleaseFailed::stage`] of a canary that passed and can't be rolled out.
 pub const PROMOTION: &str = "promotion";
 
+/// [`ReleaseFailed::stage`] of a deployment that was interrupted, and may not be gone on with.
+pub const RESUMPTION: &str = "resumption";
+
 /// [`ReleaseFailed::stage`] where Deployment or endpoint refuse what they are given.
 pub const WRITE: &str = "write";
 
@@ -138,7 +141,8 @@ pub const EVIDENCE: [&str; 7] = [
 pub struct ReleaseFailed {
     /// Id of the release.
     pub release: String,
-    /// One of [`EVIDENCE`], or [`CANARY_NO_DATA`], [`PROMOTION`], [`WRITE`], [`CLUSTER`].
+    /// One of [`EVIDENCE`], or [`CANARY_NO_DATA`], [`PROMOTION`], [`RESUMPTION`], [`WRITE`],
+    /// [`CLUSTER`].
     pub stage: String,
     /// Why, in words and numbers.
     pub reason: String,
