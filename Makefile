@@ -15,7 +15,7 @@ export MINISTACK
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: prerequisites
 prerequisites:
@@ -100,14 +100,14 @@ test-cluster: ## The end-to-end tests and the stories of rollback against a real
 include ci/ci.mk
 
 .PHONY: bench-model
-bench-model: prerequisites ## Our learner beside scikit-learn's and LightGBM's (DATA=file.csv[.gz]; QUICK=1 for fewer trees)
+bench-model: data-is-there prerequisites ## Our learner beside scikit-learn's and LightGBM's (DATA=file.csv[.gz]; QUICK=1 for fewer trees)
 	@test -n "$(DATA)" || { echo "say which sales to learn from: make bench-model DATA=sales.csv[.gz]" >&2; exit 2; }
-	model/bench/run.sh "$(DATA)"
+	CARGO=$(CARGO) PYTHON=$(PYTHON) model/bench/run.sh "$(DATA)"
 
 .PHONY: bench-dataset
-bench-dataset: prerequisites ## The data contract beside pandas and Polars (DATA=file.csv)
+bench-dataset: data-is-there prerequisites ## The data contract beside pandas and Polars (DATA=file.csv[.gz]; Python 3.11)
 	@test -n "$(DATA)" || { echo "say which sales to check: make bench-dataset DATA=sales.csv" >&2; exit 2; }
-	shared/dataset/bench/run.sh "$(DATA)"
+	CARGO=$(CARGO) PYTHON=$(PYTHON) shared/dataset/bench/run.sh "$(DATA)"
 
 .PHONY: infra-check
 infra-check: ## Terraform, as far as it can be checked without a cloud; says what it leaves out (ACCEPT=1 takes the plan over)

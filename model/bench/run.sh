@@ -12,14 +12,14 @@ venv="$bench/.venv-bench"
 target=${CARGO_TARGET_DIR:-$project/target}
 
 if ! cmp -s "$bench/requirements.txt" "$venv/installed.txt"; then
-    python3 -m venv --clear "$venv"
+    "${PYTHON:-python3}" -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
         --require-hashes -r "$bench/requirements.txt"
     cp "$bench/requirements.txt" "$venv/installed.txt"
 fi
 # The whole workspace, as the other targets build it: one package alone would compile the AWS SDK again, with
 # other features.
-cargo build --release --quiet --locked --manifest-path "$project/Cargo.toml" --workspace --bins --example bench
+"${CARGO:-cargo}" build --release --quiet --locked --manifest-path "$project/Cargo.toml" --workspace --bins --example bench
 
 work="$target/bench-model"
 rm -rf "$work"

@@ -178,6 +178,10 @@ async fn demonstrate(house: &House, screen: &Screen, path: &Path) -> anyhow::Res
 async fn stay(cloud: &Cloud, screen: &Screen) {
     let addresses = cloud.addresses();
     screen.line("\nThe cloud stays up until Ctrl-C:");
+    screen.line(&format!(
+        "  a forecast:      curl -H 'content-type: application/json' -d '{{\"store_id\": 1, \"item_id\": 1, \"date\": \"2024-04-09\"}}' {}/predict",
+        addresses.service
+    ));
     for (name, address) in [
         ("AWS", &addresses.aws),
         ("SageMaker", &addresses.sagemaker),

@@ -9,16 +9,17 @@ root=$(cd "$here/../../.." && pwd)
 venv="$here/../.venv-bench"
 binaries="${CARGO_TARGET_DIR:-$root/target}/release/examples"
 
-(cd "$root" && cargo build --quiet --release -p dataset --examples)
+(cd "$root" && "${CARGO:-cargo}" build --quiet --release -p dataset --examples)
 if [ ! -e "$venv/ready" ]; then
-    python3 -m venv --clear "$venv"
+    "${PYTHON:-python3}" -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/requirements.txt"
     touch "$venv/ready"
 fi
 
-file="${1:-${CARGO_TARGET_DIR:-$root/target}/bench-sales.csv}"
-if [ ! -e "$file" ]; then
-    "$binaries/make_sales" "$file"
+file="${1:-}"
+if [ -z "$file" ]; then
+    file="${CARGO_TARGET_DIR:-$root/target}/bench-sales.csv"
+    [ -e "$file" ] || "$binaries/make_sales" "$file"
 fi
 cat "$file" >/dev/null # into the page cache, for all alike
 {
