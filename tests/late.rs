@@ -8,14 +8,19 @@
     reason = "a test"
 )]
 
-use std::time::Duration;
+use std::{
+    future::Future as _,
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use domain::{
     layout::Artifacts,
-    ports::{Approval, Clock as _},
+    ports::{Approval, Clock as _, EndpointSpec, Endpoints as _},
     release::Progress,
 };
-use memory::{ARTIFACTS_BUCKET, CrashPoint, When, World};
+use memory::{ARTIFACTS_BUCKET, CrashPoint, Outcome, When, World};
 use serde_json::{Value, json};
 use stories::{
     Pipeline, agree,
@@ -88,8 +93,12 @@ fn an_endpoint_that_is_updated_late_is_brought_back_and_nothing_is_laid_to_what_
     let meanwhile = undone(&pipeline, "model", arn.clone());
     late(&pipeline, "ensure_endpoint ", meanwhile);
     let approved = pipeline.world.approve(&arn).unwrap();
+    let before = pipeline.world.effects().len();
     deliver(&mut pipeline, &approved);
     serves(&pipeline, &a);
+    // The pods that run it go on.
+    let effects = &pipeline.world.effects()[before..];
+    assert!(!effects.iter().any(|effect| effect.name == "apply"));
     assert_eq!(scene::serves(&pipeline), good, "{}", explain(&pipeline));
     assert_eq!(told(&pipeline, "Rollback"), 0);
 }
@@ -293,4 +302,52 @@ fn a_first_deployment_that_dies_and_may_not_go_on_is_told_of_and_tried_again_by_
     pipeline.set_for_deployments("FROZEN", "");
     scene::ask_for(&mut pipeline, None, "1");
     serves(&pipeline, &target.release);
+}
+
+#[test]
+fn an_endpoint_whose_update_came_back_is_repaired_no_more_and_told_of() {
+    let mut pipeline = scene::live();
+    let (a, old) = (scene::target(&pipeline).release, scene::serves(&pipeline));
+    scene::train_on(&mut pipeline, 560);
+    let (b, new) = (scene::target(&pipeline).release, scene::serves(&pipeline));
+    assert!(a != b && old != new);
+    // Somebody gives the endpoint what it served before, and it takes nothing else any more.
+    let spec = EndpointSpec {
+        endpoint: "retail-forecast-dev".to_owned(),
+        config: old.clone(),
+        package_arn: pipeline.world.packages()[0].arn.clone(),
+        role_arn: "arn:aws:iam::000000000000:role/x".to_owned(),
+        instance_type: "ml.t2.medium".to_owned(),
+        instance_count: 1,
+        tags: std::collections::BTreeMap::default(),
+        update: None,
+    };
+    {
+        let mut by_hand = pin!(pipeline.world.ensure_endpoint(&spec));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(by_hand.as_mut().poll(&mut context).is_ready());
+    }
+    let taken_back = format!("endpoint {new}");
+    pipeline.world.script(
+        move |name| name == taken_back,
+        Outcome::Fails("no capacity".to_owned()),
+    );
+    let before = pipeline.world.effects().len();
+    let mut moves = 0;
+    while moves < 2000 && pipeline.moves() {
+        moves += 1;
+    }
+    let effects = &pipeline.world.effects()[before..];
+    let updates = effects
+        .iter()
+        .filter(|effect| effect.name == "ensure_endpoint");
+    let updates = updates.count();
+    assert!(
+        moves < 2000 && updates < 10,
+        "{updates}: {}",
+        explain(&pipeline)
+    );
+    serves(&pipeline, &a);
+    assert_eq!(scene::serves(&pipeline), old);
+    assert!(told(&pipeline, "Rollback") > 0, "{}", explain(&pipeline));
 }

@@ -80,7 +80,11 @@ where
     if let Some((release, cause)) = all_pods(&pointer) {
         let manifest = records::manifest(store, place.artifacts, release).await?;
         let patch = converge::deployment(release, &manifest, cause)?;
-        cluster.apply(&patch, false).await?;
+        let deployment = cluster.deployment().await?;
+        if !deployment.is_some_and(|found| converge::carries(&found, &patch)) {
+            // What runs already goes on: another change-cause alone would be written for nothing.
+            cluster.apply(&patch, false).await?;
+        }
         let endpoint = converge::endpoint(place.endpoint, place.role_arn, &manifest)?;
         if written == Written::AllPods {
             endpoints.ensure_endpoint(&endpoint).await?;
@@ -135,7 +139,10 @@ where
         .filter(|endpoint| {
             // One that is being updated is told of by its own event.
             let is_other = endpoint.config != served && endpoint.config.starts_with(&ours);
-            endpoint.status == "InService" && is_other
+            // One whose last update was taken back would be taken back again, without end: its state is
+            // `roll-back`'s to weigh.
+            let takes_updates = endpoint.failure_reason.is_none();
+            endpoint.status == "InService" && is_other && takes_updates
         });
     let late = runs.or(tried).or(endpoint.map(|endpoint| endpoint.config));
     match late {
