@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Longest wait for one stage; a training on a large file takes most of it.
-pub(crate) const STAGE_LIMIT: Duration = Duration::from_mins(3);
+/// It is more than the three minutes for which the message of an invocation that was killed stays hidden.
+pub(crate) const STAGE_LIMIT: Duration = Duration::from_mins(5);
 /// How long the queues must be empty to count as at rest.
 const REST: Duration = Duration::from_millis(1500);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
