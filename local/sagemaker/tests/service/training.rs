@@ -1,9 +1,6 @@
 //! Training jobs.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -303,7 +300,8 @@ async fn a_stopped_job_ends_with_everything_it_started() -> anyhow::Result<()> {
     running(&cloud, "slow").await?;
     let child = std::fs::read_to_string(cloud.state().join("child"))?;
     let child = format!("/proc/{}/cmdline", child.trim());
-    assert!(std::fs::read_to_string(&child)?.contains("sleep"));
+    // A moment after its start it's still a copy of the shell.
+    until(&child, |told| told.contains("sleep")).await?;
 
     cloud
         .ok("StopTrainingJob", json!({"TrainingJobName": "slow"}))
@@ -327,15 +325,16 @@ async fn a_stopped_job_ends_with_everything_it_started() -> anyhow::Result<()> {
 
 /// Waits until a process is gone, or is only waiting to be reaped by whoever inherited it.
 async fn gone(cmdline: &str) -> anyhow::Result<()> {
+    until(cmdline, str::is_empty).await
+}
+
+/// Waits until a process's command line, empty when there is none, is what `wanted` says.
+async fn until(cmdline: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     let start = Instant::now();
-    while Path::new(cmdline).exists()
-        && !std::fs::read_to_string(cmdline)
-            .unwrap_or_default()
-            .is_empty()
-    {
+    while !wanted(&std::fs::read_to_string(cmdline).unwrap_or_default()) {
         anyhow::ensure!(
             start.elapsed() < Duration::from_secs(5),
-            "{cmdline} lives on"
+            "{cmdline} isn't as it should be"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
