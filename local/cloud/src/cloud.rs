@@ -214,6 +214,29 @@ impl Cloud {
         &self.addresses
     }
 
+    /// Lines that a shell can take over, `export NAME=value`: after them the AWS CLI and SDKs speak to this cloud.
+    pub fn exports(&self) -> Vec<String> {
+        let addresses = &self.addresses;
+        let place = self.place();
+        [
+            ("AWS_ENDPOINT_URL", addresses.aws.as_str()),
+            ("AWS_ENDPOINT_URL_SAGEMAKER", &addresses.sagemaker),
+            ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", &addresses.sagemaker),
+            ("AWS_ENDPOINT_URL_ECR", &addresses.ecr),
+            ("AWS_ENDPOINT_URL_CLOUDWATCH", &addresses.cloudwatch),
+            ("AWS_ENDPOINT_URL_EKS", &addresses.eks),
+            ("AWS_REGION", &place.region),
+            ("AWS_DEFAULT_REGION", &place.region),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("SERVICE_URL", &addresses.service),
+            ("DATA_BUCKET", &place.data_bucket()),
+            ("ARTIFACTS_BUCKET", &place.artifacts_bucket()),
+        ]
+        .map(|(name, value)| format!("export {name}={value}"))
+        .to_vec()
+    }
+
     /// Names and ARNs of this cloud.
     pub fn place(&self) -> &Place {
         &self.around.place

@@ -89,7 +89,9 @@ async fn main() -> anyhow::Result<()> {
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    print(&cloud);
+    for export in cloud.exports() {
+        println!("{export}");
+    }
     if let Some(role) = role {
         print_role(&cloud, &role).await?;
     }
@@ -106,29 +108,6 @@ async fn start(options: Options, bin_dir: &Path) -> anyhow::Result<Cloud> {
     let cloud = Cloud::start(options).await?;
     cloud.push_built_images(bin_dir).await?;
     Ok(cloud)
-}
-
-/// Lines that a shell can take over: `export NAME=value`.
-fn print(cloud: &Cloud) {
-    let addresses = cloud.addresses();
-    let place = cloud.place();
-    for (name, value) in [
-        ("AWS_ENDPOINT_URL", addresses.aws.as_str()),
-        ("AWS_ENDPOINT_URL_SAGEMAKER", &addresses.sagemaker),
-        ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", &addresses.sagemaker),
-        ("AWS_ENDPOINT_URL_ECR", &addresses.ecr),
-        ("AWS_ENDPOINT_URL_CLOUDWATCH", &addresses.cloudwatch),
-        ("AWS_ENDPOINT_URL_EKS", &addresses.eks),
-        ("AWS_REGION", &place.region),
-        ("AWS_DEFAULT_REGION", &place.region),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("SERVICE_URL", &addresses.service),
-        ("DATA_BUCKET", &place.data_bucket()),
-        ("ARTIFACTS_BUCKET", &place.artifacts_bucket()),
-    ] {
-        println!("export {name}={value}");
-    }
 }
 
 /// A role's keys in the same form, for whoever takes them over in the place of the root's.

@@ -123,7 +123,13 @@ async fn show(arguments: &Arguments, screen: &Screen) -> anyhow::Result<(bool, O
     Report::clear(&path)?;
     let house = House::new(&arguments.project_root, arguments.data.as_deref())?;
     screen.line(&format!("Data   {}", house.uploads.origin));
-    screen.line(&format!("Note   {SETTINGS}; all else is as deployed"));
+    for (at, setting) in SETTINGS.split("; ").enumerate() {
+        screen.line(&format!(
+            "{:<7}{setting}",
+            if at == 0 { "Note" } else { "" }
+        ));
+    }
+    screen.line("       all else is as deployed");
     if let Some(statement) = &arguments.without {
         let is_stopped = removal::show(&house, screen, statement).await?;
         return Ok((is_stopped, None));
@@ -176,20 +182,13 @@ async fn demonstrate(house: &House, screen: &Screen, path: &Path) -> anyhow::Res
 }
 
 async fn stay(cloud: &Cloud, screen: &Screen) {
-    let addresses = cloud.addresses();
-    screen.line("\nThe cloud stays up until Ctrl-C:");
-    screen.line(&format!(
-        "  a forecast:      curl -H 'content-type: application/json' -d '{{\"store_id\": 1, \"item_id\": 1, \"date\": \"2024-04-09\"}}' {}/predict",
-        addresses.service
-    ));
-    for (name, address) in [
-        ("AWS", &addresses.aws),
-        ("SageMaker", &addresses.sagemaker),
-        ("ECR", &addresses.ecr),
-        ("EKS", &addresses.eks),
-        ("forecasting API", &addresses.service),
-    ] {
-        screen.line(&format!("  {name:<16} {address}"));
+    screen.line("\nThe cloud stays up until Ctrl-C. For a second terminal:");
+    for export in cloud.exports() {
+        screen.line(&export);
     }
+    screen.line("\nA forecast, there:");
+    screen.line(
+        "curl -H 'content-type: application/json' -d '{\"store_id\": 1, \"item_id\": 1, \"date\": \"2024-04-09\"}' $SERVICE_URL/predict",
+    );
     asked_to_end().await;
 }

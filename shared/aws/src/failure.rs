@@ -85,6 +85,10 @@ where
         }
         _ => Error::transient(format!("{doing}: the answer can't be read")),
     };
+    // A service's refusal says nothing more than its code and message.
+    if matches!(error, SdkError::ServiceError(_)) && code.is_some() {
+        return failure;
+    }
     match error.into_source() {
         Ok(source) => failure.because(source),
         Err(error) => failure.because(error),
@@ -192,11 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_keeps_its_words_and_its_cause() {
+    fn a_refusals_words_are_said_once() {
         let error = refused(400, "ValidationException", "1 validation error");
         assert_eq!(
             error.chain(),
-            "reading s3://b/k: ValidationException: 1 validation error: refused"
+            "reading s3://b/k: ValidationException: 1 validation error"
         );
     }
 
