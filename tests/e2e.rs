@@ -63,7 +63,7 @@ fn the_demonstration_ends_as_told() {
     for line in BufReader::new(demo.stdout.as_mut().unwrap()).lines() {
         printed += &(line.unwrap() + "\n");
         // Its last line, when everything was shown and the cloud stays up.
-        if printed.contains("forecasting API ") {
+        if printed.ends_with("$SERVICE_URL/predict\n") {
             break;
         }
     }
