@@ -12,7 +12,7 @@ deployed, with the reason. The end is also written to REPORT (JSON) and said in 
 
 ENVIRONMENT, AWS_REGION   which environment
 SINCE                     what was written before (ISO 8601) belongs to an earlier run
-FOLLOW_LIMIT_S            longest wait
+FOLLOW_LIMIT_S            longest wait; the chain's own limits, of infra/functions.json, if left out
 FOLLOW_PERIOD_S           seconds between two looks (10)
 """
 
@@ -20,14 +20,34 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import aws
 
-# The longest that the chain itself allows. An image: its scan, another release on its way, rollout and
-# health (prod: 600 + 300 s). A training: 3,600 s, two transforms of up to 7,200 s, then a deployment.
-LIMITS_S = {"image": 1800, "training": 14400, "rollback": 1800}
+SETTINGS = Path(__file__).parent.parent / "infra/functions.json"
+KINDS = ("image", "training", "rollback")
 # What isn't a failure: `waits` for a partner or a person, `kept` the live model because it is better.
 GOOD = ("verified", "restored", "superseded", "waits", "kept")
+
+
+def limits_s(environment, settings):
+    """The longest that the chain itself allows each, but for the wait behind another release: who gives up earlier
+    calls a failure what is still on its way, and goes back from what is about to be good."""
+
+    def setting(function, name):
+        layers = (settings.get("environments", {}).get(environment, {}).get(function, {}), settings["functions"][function]["environment"])
+        return next(layer[name] for layer in layers if name in layer)
+
+    def seconds(function, *names):
+        return sum(int(setting(function, name)) for name in names)
+
+    proved = max(seconds("verify-release", "ROLLOUT_LIMIT_S", "HEALTH_LIMIT_S"), seconds("verify-release", "ENDPOINT_LIMIT_S"))
+    tried_out = seconds("judge-canary", "ROLLOUT_LIMIT_S", "CANARY_LIMIT_S") if setting("deploy-release", "STRATEGY") == "canary" else 0
+    return {
+        "image": seconds("deploy-release", "SCAN_LIMIT_S") + tried_out + proved,
+        "training": seconds("start-training", "TRAINING_MAX_RUNTIME_S") + seconds("judge-model", "MAX_WAIT_S") + tried_out + proved,
+        "rollback": proved,
+    }
 
 
 class End(Exception):
@@ -66,6 +86,9 @@ class Follower:
                 raise End("rolled-back", f"{self.release} made way for {target['release']}: {target['cause']}", release=self.release)
         if self.release:
             self.of_former(self.release)
+            # Taken away between two looks, a canary without any verdict of verify-release.
+            if self.release in (target.get("gone_from"), target.get("abandoned")):
+                raise End("rolled-back", f"{self.release} made way for {target['release']}: {target['cause']}", release=self.release)
         decision = subject and self.skipped(subject)
         if decision:
             # An environment that never had a model: the image is there for the first one.
@@ -170,7 +193,7 @@ def until_the_end(look, limit_s, period_s, clock=time.monotonic, sleep=time.slee
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in LIMITS_S or not sys.argv[2]:
+    if len(sys.argv) != 3 or sys.argv[1] not in KINDS or not sys.argv[2]:
         sys.exit(__doc__)
     kind, name = sys.argv[1:]
     since = os.environ.get("SINCE") or aws.now()
@@ -179,7 +202,7 @@ def main():
             noted = json.load(file)
         name, since = noted["name"], noted["since"]
     follower = Follower(aws.Place.here(), since)
-    limit_s = int(os.environ.get("FOLLOW_LIMIT_S") or LIMITS_S[kind])
+    limit_s = int(os.environ.get("FOLLOW_LIMIT_S") or limits_s(follower.place.environment, json.loads(SETTINGS.read_text()))[kind])
     period_s = float(os.environ.get("FOLLOW_PERIOD_S") or 10)
     end = until_the_end(lambda: getattr(follower, kind)(name), limit_s, period_s)
     environment = follower.place.environment

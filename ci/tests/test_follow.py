@@ -1,8 +1,11 @@
 """How each end of the chain is told."""
 
 import io
+import json
+import re
 import unittest
 from contextlib import redirect_stderr
+from pathlib import Path
 
 import aws
 import follow
@@ -71,6 +74,17 @@ class Follow(unittest.TestCase):
         verdict = {"decisions/verify-release/release-a-1.json": {"decision": "failed", "failed": {"stage": "rollout", "reason": "0 of 2"}}}
         self.image("failed", {POINTER: target("deploying")} | ours, {POINTER: target("verified", "release-b")} | ours | verdict)
 
+    def test_a_canary(self):
+        both = {"releases/release-a.json": manifest(IMAGE), "releases/release-b.json": manifest()}
+        tried_out = {POINTER: target("canary", pods=1, of=3)} | both
+        self.image("verified", tried_out, {POINTER: target("deploying")} | both, {POINTER: target("verified")} | both)
+        failed = self.image("failed", tried_out, {POINTER: target("failed", reason="canary: 9 % of its requests failed")} | both)
+        self.assertIn("canary: 9 %", failed.reason)
+        # What is live came back between two looks: there was no rollout, and so no verdict on one.
+        for field in ("gone_from", "abandoned"):
+            back = {POINTER: target("verified", "release-b", **{field: "release-a"})} | both
+            self.assertIn("an alarm", self.image("rolled-back", tried_out, back).reason)
+
     def test_superseded(self):
         both = {"releases/release-a.json": manifest(IMAGE), "releases/release-b.json": manifest()}
         verdict = {"decisions/verify-release/release-a-1.json": {"decision": "verified", "verified": {}}}
@@ -120,6 +134,28 @@ class Follow(unittest.TestCase):
                              {POINTER: target("verified", "release-b")}).outcome, "restored")
         self.assertEqual(end("rollback", "release-a", {POINTER: target("failed", "release-b", reason="x")}).outcome, "failed")
         self.assertEqual(end("rollback", "release-a", {POINTER: target("verified")}).outcome, "timeout")
+
+
+class Limits(unittest.TestCase):
+    settings = json.loads(follow.SETTINGS.read_text())
+
+    def test_they_are_the_chains(self):
+        self.assertEqual(follow.limits_s("dev", self.settings), {"image": 2700, "training": 12600, "rollback": 1800})
+        # A canary besides: 600 s for its pods, 3,600 s for enough requests.
+        self.assertEqual(follow.limits_s("prod", self.settings), {"image": 6900, "training": 16800, "rollback": 1800})
+
+    def test_jobs_and_their_credentials_live_longer(self):
+        home = Path(__file__).parent.parent.parent
+        jobs = re.split(r"^  (\w+):$", (home / ".github/workflows/release.yml").read_text(), flags=re.MULTILINE)
+        jobs = dict(zip(jobs[1::2], jobs[2::2]))
+        session = int(re.search(r"max_session_s *= (\d+)", (home / "infra/modules/system/pipelines.tf").read_text())[1])
+        limits = follow.limits_s("prod", self.settings)
+        # With the load test, the way back, and ten minutes for the rest.
+        for job, needed in (("deploy", limits["image"] + 300 + limits["rollback"] + 600), ("train", limits["training"] + 600)):
+            self.assertGreaterEqual(60 * int(re.search(r"timeout-minutes: (\d+)", jobs[job])[1]), needed, job)
+            credentials = int(re.search(r"role-duration-seconds: (\d+)", jobs[job])[1])
+            self.assertGreaterEqual(credentials, needed, job)
+            self.assertGreaterEqual(session, credentials, job)
 
 
 class Names(unittest.TestCase):

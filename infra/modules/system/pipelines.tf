@@ -5,8 +5,8 @@ module "github_oidc" {
   # The account has one; `infra/account` makes it.
   create_provider = false
   repository      = coalesce(var.github_repository, "nobody/nothing")
-  # A retraining is followed to its end: training, two transforms and a deployment.
-  max_session_s = 14400
+  # A retraining is followed to its end: training, two transforms and a deployment that is tried out first.
+  max_session_s = 18000
   tags          = local.tags
 
   # Jobs name the environment, and GitHub says which branches may: main for prod, develop for staging.
