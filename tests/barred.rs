@@ -33,6 +33,18 @@ fn owned_by(pipeline: &Pipeline, manager: &str) {
         .edit_deployment(|deployment| deployment.image_managers = vec![manager]);
 }
 
+/// Helm takes what names the release, and may give it an image of its own, just before we write.
+fn taken_before_the_next_write(pipeline: &Pipeline, changed: bool) {
+    pipeline.world.interleave("apply ", move |world| {
+        world.edit_deployment(move |deployment| {
+            deployment.image_managers = vec!["helm".to_owned()];
+            if changed {
+                deployment.image = Some("somebody/else".to_owned());
+            }
+        });
+    });
+}
+
 #[test]
 fn a_paused_deployment_is_tried_to_the_limit_and_then_people_are_called() {
     let (mut pipeline, a, b) = a_then_b();
@@ -185,9 +197,7 @@ fn what_is_barred_twice_is_told_twice() {
 #[test]
 fn a_write_that_is_refused_in_the_middle_of_a_rollback_is_told_and_closes_it() {
     let (mut pipeline, a, b) = a_then_b();
-    pipeline.world.interleave("apply ", |world| {
-        world.edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
-    });
+    taken_before_the_next_write(&pipeline, false);
     let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
     deliver(&mut pipeline, &alarm);
     assert!(pipeline.dead_letters.is_empty(), "{}", explain(&pipeline));
@@ -213,9 +223,7 @@ fn a_write_that_is_refused_in_the_middle_of_a_rollback_is_told_and_closes_it() {
 fn a_write_that_is_refused_in_the_middle_of_a_deployment_is_told_and_closes_it() {
     let mut pipeline = scene::live();
     let a = scene::target(&pipeline).release;
-    pipeline.world.interleave("apply ", |world| {
-        world.edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
-    });
+    taken_before_the_next_write(&pipeline, true);
     scene::push_another_image(&mut pipeline, "build-2");
     assert!(pipeline.dead_letters.is_empty(), "{}", explain(&pipeline));
     let b = scene::target(&pipeline);
@@ -237,6 +245,18 @@ fn a_write_that_is_refused_in_the_middle_of_a_deployment_is_told_and_closes_it()
     let request = asked(&pipeline, None, "1");
     deliver(&mut pipeline, &request);
     serves(&pipeline, &a);
+}
+
+#[test]
+fn a_deployment_that_was_refused_before_it_changed_a_pod_needs_no_write_to_be_undone() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    taken_before_the_next_write(&pipeline, false);
+    scene::push_another_image(&mut pipeline, "build-2");
+    assert!(notice(&pipeline, "Failure").contains("failed at write"));
+    serves(&pipeline, &a);
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 0);
+    assert!(quarantined(&pipeline).is_empty());
 }
 
 #[test]
@@ -262,9 +282,7 @@ fn a_lift_that_is_older_than_what_is_quarantined_is_refused() {
 fn what_was_given_up_holds_up_no_deployment() {
     let mut pipeline = scene::live();
     let a = scene::target(&pipeline).release;
-    pipeline.world.interleave("apply ", |world| {
-        world.edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
-    });
+    taken_before_the_next_write(&pipeline, true);
     scene::push_another_image(&mut pipeline, "build-2");
     let b = scene::target(&pipeline);
     assert!(matches!(b.progress, Progress::Failed { .. }), "{b:?}");

@@ -7,6 +7,9 @@
     reason = "a test"
 )]
 
+#[path = "canaries/beside.rs"]
+mod beside;
+
 use domain::{
     layout::Artifacts,
     release::{Pointer, Progress},
@@ -268,65 +271,6 @@ fn a_freeze_while_it_bakes_takes_the_canary_away_and_blames_nothing() {
 }
 
 #[test]
-fn an_alarm_of_what_is_live_leads_back_from_it_where_it_can_and_takes_the_canary_along() {
-    let mut pipeline = scene::live();
-    let a = scene::target(&pipeline).release;
-    scene::push_another_image(&mut pipeline, "build-9");
-    let b = scene::target(&pipeline).release;
-    assert_ne!(a, b);
-    pipeline.set_for_deployments("STRATEGY", "canary");
-    let c = baking(&mut pipeline);
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    for _ in 0..2 {
-        pipeline.deliver(&alarm);
-    }
-    pipeline.settle();
-    serves(&pipeline, &a);
-    assert_eq!(quarantined(&pipeline), ["image"]);
-    let started = announced(&pipeline, "RollbackStarted");
-    assert_eq!(started[0]["from"], b);
-    assert_eq!(started[0]["abandoned"], c);
-    let world = pipeline.world.snapshot();
-    let alarms = world.as_json()["alarms"].to_string();
-    assert!(!alarms.contains(&c), "{alarms}");
-}
-
-/// B is live and was verified after A, which has another model where the endpoint has to differ; C is tried out.
-fn two_and_a_canary(another_model: bool) -> (Pipeline, [String; 3]) {
-    let mut pipeline = scene::live();
-    let a = scene::target(&pipeline).release;
-    if another_model {
-        scene::train_on(&mut pipeline, 560);
-    } else {
-        scene::push_another_image(&mut pipeline, "build-9");
-    }
-    let b = scene::target(&pipeline).release;
-    assert_ne!(a, b);
-    pipeline.set_for_deployments("STRATEGY", "canary");
-    pipeline.world.measure(|_| Some(WELL));
-    let c = baking(&mut pipeline);
-    (pipeline, [a, b, c])
-}
-
-#[test]
-fn the_endpoints_alarm_of_what_is_live_leads_back_while_a_canary_is_tried_out() {
-    let (mut pipeline, [a, b, c]) = two_and_a_canary(true);
-    let alarm = scene::endpoint_alarm(&pipeline, &scene::serves(&pipeline));
-    for _ in 0..2 {
-        pipeline.deliver(&alarm);
-    }
-    pipeline.settle();
-    serves(&pipeline, &a);
-    assert_eq!(scene::serves(&pipeline), scene::expected_by(&pipeline, &a));
-    assert_eq!(quarantined(&pipeline), ["model"]);
-    let started = announced(&pipeline, "RollbackStarted");
-    assert_eq!(
-        (&started[0]["from"], &started[0]["abandoned"]),
-        (&json!(b), &json!(c))
-    );
-}
-
-#[test]
 fn a_bad_canary_goes_whoever_owns_the_live_deployment() {
     let bad = Answers {
         error_rate_percent: 60.0,
@@ -366,49 +310,4 @@ fn a_bad_canary_goes_whoever_owns_the_live_deployment() {
             assert_eq!(given_up, 0, "{told}");
         }
     }
-}
-
-#[test]
-fn a_person_who_names_what_is_live_goes_back_from_it_and_not_from_the_canary_alone() {
-    let (mut pipeline, [a, b, c]) = two_and_a_canary(false);
-    let asked = scene::asked_to_go_back(&pipeline, Some(&b), "1");
-    for _ in 0..2 {
-        pipeline.deliver(&asked);
-    }
-    pipeline.settle();
-    serves(&pipeline, &a);
-    assert_eq!(quarantined(&pipeline), ["image"]);
-    let started = announced(&pipeline, "RollbackStarted");
-    assert_eq!(
-        (&started[0]["from"], &started[0]["abandoned"]),
-        (&json!(b), &json!(c))
-    );
-
-    // Where there is nothing to go back to, the canary goes, and isn't blamed for it.
-    let (mut pipeline, a) = live();
-    pipeline.world.measure(|_| Some(WELL));
-    baking(&mut pipeline);
-    let asked = scene::asked_to_go_back(&pipeline, Some(&a), "1");
-    pipeline.deliver(&asked);
-    pipeline.settle();
-    serves(&pipeline, &a);
-    assert!(quarantined(&pipeline).is_empty(), "{}", explain(&pipeline));
-    assert!(announced(&pipeline, "CanaryPassed").is_empty());
-}
-
-#[test]
-fn past_its_guarded_time_an_alarm_of_what_is_live_takes_the_canary_away_and_blames_nothing() {
-    let mut pipeline = scene::live();
-    scene::push_another_image(&mut pipeline, "build-9");
-    let b = scene::target(&pipeline).release;
-    pipeline.world.advance(std::time::Duration::from_hours(30));
-    pipeline.set_for_deployments("STRATEGY", "canary");
-    pipeline.world.measure(|_| Some(WELL));
-    baking(&mut pipeline);
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    pipeline.deliver(&alarm);
-    pipeline.settle();
-    serves(&pipeline, &b);
-    assert!(quarantined(&pipeline).is_empty(), "{}", explain(&pipeline));
-    assert!(announced(&pipeline, "CanaryPassed").is_empty());
 }

@@ -246,8 +246,8 @@ fn a_deployment_that_dies_and_may_not_go_on_leads_back_and_blames_nothing() {
             let told_why = format!("{strategy} {effect}{hindrance:?}: {}", explain(&pipeline));
             let target = scene::target(&pipeline);
             match hindrance {
-                // The live Deployment is somebody else's: people are told. Only pods of a canary go all the same.
-                Hindrance::Helm if effect != "ensure_canary " => {
+                // The Deployment was written, and is somebody else's as well by then: people are told.
+                Hindrance::Helm if effect == "apply " => {
                     assert!(
                         matches!(target.progress, Progress::Failed { .. }),
                         "{told_why}"
@@ -261,6 +261,7 @@ fn a_deployment_that_dies_and_may_not_go_on_leads_back_and_blames_nothing() {
                 _ => {
                     serves(&pipeline, &a);
                     assert_eq!(scene::serves(&pipeline), good, "{told_why}");
+                    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 0, "{told_why}");
                 }
             }
             let seconds = pipeline.world.now().duration_since(began).as_secs();

@@ -399,31 +399,3 @@ fn the_proof_begins_while_the_endpoint_s_update_still_bakes() {
     assert_eq!(scene::serves(&pipeline), good);
     assert!(!alarms(&pipeline).contains(&of_update));
 }
-
-#[test]
-fn an_alarm_of_what_is_live_leads_back_while_another_release_is_on_its_way() {
-    let (mut pipeline, a, b) = a_then_b();
-    let events =
-        pipeline
-            .world
-            .push_image("retail-forecast-infer", &["latest-dev", "build-3"], &[]);
-    for event in &events {
-        pipeline.deliver(event);
-    }
-    for event in pipeline.world.run_services() {
-        pipeline.deliver(&event);
-    }
-    pipeline.work();
-    let c = scene::target(&pipeline);
-    assert_eq!(c.progress, Progress::Deploying, "{}", explain(&pipeline));
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    for _ in 0..2 {
-        pipeline.deliver(&alarm);
-    }
-    pipeline.settle();
-    serves(&pipeline, &a);
-    assert_eq!(quarantined(&pipeline), ["image"]);
-    let world = pipeline.world.snapshot();
-    let alarms = world.as_json()["alarms"].to_string();
-    assert!(!alarms.contains(&c.release), "{alarms}");
-}

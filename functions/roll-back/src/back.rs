@@ -222,7 +222,7 @@ where
 pub(crate) async fn give_up<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
-    decision: &Decision,
+    given_up: &GiveUp,
     pointer: &Versioned<Pointer>,
     of_failure: bool,
 ) -> Result<()>
@@ -232,44 +232,79 @@ where
     B: Bus,
     C: Clock,
 {
-    let Decision::GiveUp(given_up) = decision else {
-        return Ok(());
-    };
     let GiveUp {
         from,
-        cause,
         reason,
-        advice,
-        caused_at,
         guilty,
-        sides,
-    } = &**given_up;
-    let artifacts = config.artifacts();
+        ..
+    } = given_up;
     if pointer.value.targets(from) {
         ports.cluster.retire_canary().await?;
     }
     if let Some(guilty) = guilty {
         list(config, ports.store, guilty).await?;
     }
-    records::keep_decision(ports.store, &artifacts, NAME, from, decision).await?;
+    keep(config, ports.store, given_up).await?;
     let now = ports.clock.now();
     let next = closed(&pointer.value, from, reason, now);
     let next = next.or_else(|| pointer.value.give_up(from, now).filter(|_| of_failure));
+    // Once the pointer says that a canary failed, a word of what is live beside it is decided otherwise, and
+    // wouldn't tell after a crash that its pods are gone, which is so by now.
+    let is_canary = is_canary(&pointer.value, from);
+    if is_canary {
+        announce(ports.bus, given_up).await?;
+    }
     if let Some(next) = next {
-        let at = artifacts.pointer(&config.environment);
+        let at = config.artifacts().pointer(&config.environment);
         records::swap(ports.store, &at, pointer, &next).await?;
     }
+    if is_canary {
+        return Ok(());
+    }
+    announce(ports.bus, given_up).await
+}
+
+/// Calls people, and changes nothing.
+pub(crate) async fn call<S, R, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, K, W, B, C>,
+    given_up: &GiveUp,
+) -> Result<()>
+where
+    S: ObjectStore,
+    B: Bus,
+{
+    keep(config, ports.store, given_up).await?;
+    announce(ports.bus, given_up).await
+}
+
+/// Keeps why a way back isn't gone.
+async fn keep(config: &Config, store: &impl ObjectStore, given_up: &GiveUp) -> Result<()> {
+    let decision = Decision::GiveUp(Box::new(given_up.clone()));
+    records::keep_decision(store, &config.artifacts(), NAME, &given_up.from, &decision).await
+}
+
+async fn announce(bus: &impl Bus, given_up: &GiveUp) -> Result<()> {
+    let GiveUp {
+        from,
+        cause,
+        reason,
+        advice,
+        caused_at,
+        sides,
+        ..
+    } = given_up.clone();
     let given_up = RollbackGivenUp {
-        from: from.clone(),
-        cause: cause.clone(),
-        reason: reason.clone(),
-        advice: advice.clone(),
-        caused_at: Some(*caused_at),
-        bad: sides.bad.clone(),
-        good: sides.good.clone(),
+        from,
+        cause,
+        reason,
+        advice,
+        caused_at: Some(caused_at),
+        bad: sides.bad,
+        good: sides.good,
     };
     let given_up = Announced::RollbackGivenUp(given_up).announcement()?;
-    ports.bus.announce(&given_up).await
+    bus.announce(&given_up).await
 }
 
 /// Whether this release is tried out.

@@ -295,36 +295,41 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
     if let Some(good) = live_beside(trigger, &facts.pointer) {
         let reason = stays(trigger, good, config);
         if good.release != from {
-            // The canary goes instead. Only an alarm that might have been its doing is laid to it.
-            let is_evidence = trigger.is_alarm && reason.is_none();
-            let trigger = Trigger {
-                is_evidence,
-                ..trigger.clone()
-            };
-            return against_the_target(&trigger, facts, target, from, config);
+            // The canary goes instead.
+            return against_the_target(trigger, facts, target, from, config);
         }
         if trigger.at.as_second() < good.since.as_second() {
             return Ok(Decision::NotLive {
                 reason: format!("it spoke at {}, before {from} was verified", trigger.at),
             });
         }
-        if let Some(reason) = reason {
-            return Ok(Decision::NothingWrong { reason });
-        }
-        if refuge(facts)?.is_some() {
-            return roll_back(trigger, facts, target, from, 1, config);
-        }
+        return match reason {
+            Some(reason) => Ok(Decision::NothingWrong { reason }),
+            None => roll_back(trigger, facts, target, from, 1, config),
+        };
     }
     if target.release != from {
         return Ok(if target.caused_at == trigger.at {
             Decision::AlreadyThere { reason: since }
         } else {
             Decision::NotLive {
-                reason: format!("{from} isn't live: {since}"),
+                reason: not_live(from, facts, target, &since),
             }
         });
     }
     against_the_target(trigger, facts, target, from, config)
+}
+
+/// Why nothing is gone away from: in words that say what is.
+fn not_live(from: &str, facts: &Facts, target: &Target, since: &str) -> String {
+    let good = facts.pointer.known_good.as_ref();
+    match &target.progress {
+        Progress::Failed { reason } if good.is_some_and(|good| good.release == from) => format!(
+            "{} failed ({reason}), and has to be gone away from before {from}: ask for a rollback of {} first",
+            target.release, target.release
+        ),
+        _ => format!("{from} isn't live: {since}"),
+    }
 }
 
 /// The rule for what speaks against the pointer's target.

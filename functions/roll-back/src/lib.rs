@@ -29,7 +29,7 @@ use events::{Announced, Event, Received, announced::RequestRefused};
 use jiff::Timestamp;
 
 use crate::{
-    decide::{Decision, Facts, Trigger, decide},
+    decide::{Decision, Facts, GiveUp, Trigger, decide},
     endpoint::{Word, weigh},
     trigger::trigger,
 };
@@ -120,7 +120,10 @@ where
         // Before it is laid to the live release: an update that nobody stands for any more may have ended.
         repair(config, ports, &pointer.value).await?;
     }
-    let decision = rule(config, ports, &received, &pointer.value).await?;
+    let (decision, barred) = rule(config, ports, &received, &pointer.value).await?;
+    if let Some(barred) = &barred {
+        back::call(config, ports, barred).await?;
+    }
     match &decision {
         Decision::RollBack(rollback) => {
             return back::go_back(config, ports, rollback, &pointer).await;
@@ -131,12 +134,12 @@ where
                 decision,
             });
         }
-        Decision::GiveUp { .. } => {
+        Decision::GiveUp(given_up) => {
             let of_failure = matches!(
                 received.event,
                 Event::Announced(Announced::ReleaseFailed(_) | Announced::RollbackRequested(_))
             );
-            back::give_up(config, ports, &decision, &pointer, of_failure).await?;
+            back::give_up(config, ports, given_up, &pointer, of_failure).await?;
         }
         Decision::NotLive { reason } | Decision::NothingWrong { reason } => {
             if let Event::Announced(Announced::RollbackRequested(request)) = &received.event {
@@ -178,13 +181,14 @@ where
     convergence::repair(&place, targets, pointer).await
 }
 
-/// Gathers what the event needs to be decided, and decides.
+/// Gathers what the event needs to be decided, and decides; and where a canary goes instead of what is live, whose
+/// own way back is barred, what people are told of that.
 async fn rule<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
     received: &Received,
     pointer: &Pointer,
-) -> Result<Decision>
+) -> Result<(Decision, Option<Box<GiveUp>>)>
 where
     S: ObjectStore,
     R: Endpoints,
@@ -193,32 +197,32 @@ where
 {
     if let Event::Announced(Announced::RollbackFailed(failed)) = &received.event {
         let facts = gather(config, ports, pointer, Some(&failed.from)).await?;
-        return decide::again(failed, received.time, &facts, config);
+        return Ok((decide::again(failed, received.time, &facts, config)?, None));
     }
     let (trigger, word) = match trigger(config, &received.event, received.time) {
         Ok(spoken) => spoken,
-        Err(reason) => return Ok(Decision::NotForThisFunction { reason }),
+        Err(reason) => return Ok((Decision::NotForThisFunction { reason }, None)),
     };
     let trigger = match &word {
         Some(word) => of_what_is_live(config, ports.store, word, trigger, pointer).await?,
         None => trigger,
     };
     let suspect = decide::suspect(&trigger, pointer);
-    let mut facts = gather(config, ports, pointer, suspect).await?;
-    // A canary hasn't come to the endpoint, whose words aren't laid to it.
-    if word.is_none()
-        && let Some(canary) = decide::canary_instead(&trigger, &facts, pointer, config)?
-    {
-        facts = gather(config, ports, pointer, Some(canary)).await?;
+    let facts = gather(config, ports, pointer, suspect).await?;
+    if let Some(word) = word {
+        // A canary hasn't come to the endpoint, whose words aren't laid to it.
+        return Ok(match weigh(&word, trigger, &facts, config)? {
+            Ok(trigger) => (decide(&trigger, &facts, config)?, None),
+            Err(decision) => (decision, None),
+        });
     }
-    let weighed = match word {
-        Some(word) => weigh(&word, trigger, &facts, config)?,
-        None => Ok(trigger),
+    let Some(instead) = decide::canary_instead(&trigger, &facts, pointer, config)? else {
+        return Ok((decide(&trigger, &facts, config)?, None));
     };
-    match weighed {
-        Ok(trigger) => decide(&trigger, &facts, config),
-        Err(decision) => Ok(decision),
-    }
+    let facts = gather(config, ports, pointer, Some(instead.canary)).await?;
+    let decision = decide(&trigger, &facts, config)?;
+    let goes = matches!(decision, Decision::RollBack(_) | Decision::GiveUp(_));
+    Ok((decision, instead.barred.filter(|_| goes)))
 }
 
 /// An alarm names the endpoint's configuration, and no release: it is of what is live, whatever is on its way,

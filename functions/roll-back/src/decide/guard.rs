@@ -5,7 +5,7 @@ use domain::{
     release::{KnownGood, Pointer, Progress, Target},
 };
 
-use super::{Decision, Facts, GiveUp, Trigger, refuge};
+use super::{Decision, Facts, GiveUp, Trigger, refuge, way::roll_back};
 use crate::Config;
 
 /// What is live while another release is on its way.
@@ -25,23 +25,38 @@ pub(crate) fn live_beside<'a>(trigger: &Trigger, pointer: &'a Pointer) -> Option
     })
 }
 
-/// The canary that goes instead of the live release beside it: it is what changed, where the live release
-/// isn't gone away from, or has nothing to go back to.
+/// The canary that goes instead of the live release beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instead<'a> {
+    /// The canary.
+    pub canary: &'a str,
+    /// What people are told besides: the live release should be gone away from, and can't be.
+    pub barred: Option<Box<GiveUp>>,
+}
+
+/// Whether a canary goes instead of the live release beside it: it is what changed, where the live release isn't
+/// gone away from, has nothing to go back to, or its way back is barred.
 pub fn canary_instead<'a>(
     trigger: &Trigger,
     facts: &Facts,
     pointer: &'a Pointer,
     config: &Config,
-) -> Result<Option<&'a str>> {
-    let Some(good) = live_beside(trigger, pointer) else {
-        return Ok(None);
-    };
-    if stays(trigger, good, config).is_none() && refuge(facts)?.is_some() {
-        return Ok(None);
-    }
+) -> Result<Option<Instead<'a>>> {
     let target = pointer.target.as_ref();
     let canary = target.filter(|target| matches!(target.progress, Progress::Canary { .. }));
-    Ok(canary.map(|target| target.release.as_str()))
+    let Some((good, target)) = live_beside(trigger, pointer).zip(canary) else {
+        return Ok(None);
+    };
+    let barred = if stays(trigger, good, config).is_some() {
+        None
+    } else {
+        match roll_back(trigger, facts, target, &good.release, 1, config)? {
+            Decision::GiveUp(given_up) => refuge(facts)?.map(|_| given_up),
+            _ => return Ok(None),
+        }
+    };
+    let canary = &target.release;
+    Ok(Some(Instead { canary, barred }))
 }
 
 /// The target as what is known good: it was verified, or is brought back.

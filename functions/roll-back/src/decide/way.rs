@@ -6,7 +6,7 @@ use domain::{
     release::{Manifest, Progress, Target},
 };
 
-use super::{Decision, Facts, GiveUp, Rollback, Trigger};
+use super::{Decision, Facts, GiveUp, Rollback, Trigger, guard::stays};
 use crate::Config;
 
 /// The decision to go back, once it is plain from what; or why nobody can.
@@ -26,14 +26,18 @@ pub(crate) fn roll_back(
     // A canary goes whether or not there is a way back.
     let is_canary = facts.is_canary(target, from);
     let guilty_part = match &facts.bad {
-        Some(bad) => guilty_entry(trigger, facts, bad, from, &differs)?,
+        Some(bad) => guilty_entry(trigger, facts, bad, (from, &differs), config)?,
         None => None,
     };
     let give_up = |reason: String, advice: String| {
         Decision::GiveUp(Box::new(GiveUp {
             from: from.to_owned(),
             cause: trigger.words.clone(),
-            reason,
+            reason: if is_canary {
+                format!("the canary's pods are taken away, and {reason}")
+            } else {
+                reason
+            },
             advice,
             caused_at: trigger.deployed_for.unwrap_or(trigger.at),
             guilty: guilty_part.clone().filter(|_| is_canary),
@@ -50,7 +54,12 @@ pub(crate) fn roll_back(
         return Ok(give_up(
             "no release is known good but the one that went wrong, or what is is quarantined or has no manifest"
                 .to_owned(),
-            "deploy a model and an image that are known to work: approve another package, or push another image".to_owned(),
+            if target.release == from {
+                "deploy a model and an image that are known to work: approve another package, or push another image".to_owned()
+            } else {
+                let next = &target.release;
+                format!("{next} is on its way, and takes the place of {from} once it is verified; ask for a rollback of {next} to stop it")
+            },
         ));
     };
     let Some(deployment) = &facts.deployment else {
@@ -65,10 +74,9 @@ pub(crate) fn roll_back(
         .partition(|manager| trigger.take_over.as_deref() == Some(manager));
     let patch = converge::deployment(release, manifest, "")?;
     let carries = converge::carries(deployment, &patch);
-    // A canary's Deployment is ours alone, and the live one isn't written: nor by the end of a way back that
-    // was begun so.
-    let untouched = carries && (is_canary || matches!(target.progress, Progress::Restoring { .. }));
-    if !strangers.is_empty() && !untouched {
+    // What carries the good release already isn't written, whoever owns it: a canary has a Deployment of its
+    // own, and what was interrupted, or refused, may not have come to this one.
+    if !strangers.is_empty() && !carries {
         let strangers = strangers.join(", ");
         return Ok(give_up(
             format!(
@@ -105,13 +113,23 @@ pub(crate) fn roll_back(
     })))
 }
 
+/// Whether a word is laid to the release that is gone away from. Of what is said of the live one beside a canary,
+/// which goes instead, that is an alarm only, and one that might have been the canary's doing.
+fn is_evidence(trigger: &Trigger, facts: &Facts, from: &str, config: &Config) -> bool {
+    let good = facts.pointer.known_good.as_ref();
+    let of_live =
+        good.filter(|good| good.release != from && trigger.release.as_ref() == Some(&good.release));
+    trigger.is_evidence
+        && of_live.is_none_or(|good| trigger.is_alarm && stays(trigger, good, config).is_none())
+}
+
 /// What is quarantined for it; `None` where nothing speaks against the release itself.
 fn guilty_entry(
     trigger: &Trigger,
     facts: &Facts,
     bad: &Manifest,
-    from: &str,
-    differences: &[Difference],
+    (from, differences): (&str, &[Difference]),
+    config: &Config,
 ) -> Result<Option<Entry>> {
     // What was blamed for this release is: a further try, or a request after a way back that failed.
     let entries = facts.quarantine.entries.iter();
@@ -119,7 +137,7 @@ fn guilty_entry(
     if let Some(entry) = blamed.next() {
         return Ok(Some(entry.clone()));
     }
-    if !trigger.is_evidence {
+    if !is_evidence(trigger, facts, from, config) {
         return Ok(None);
     }
     let speaks_of_it = trigger.release.as_deref().is_none_or(|of| of == from);

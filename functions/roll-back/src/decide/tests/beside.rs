@@ -33,10 +33,9 @@ fn a_canary_is_taken_away_by_its_alarm_by_the_live_ones_and_by_a_verdict() {
                 refuges: vec![],
                 ..facts.clone()
             };
-            assert_eq!(
-                canary_instead(&trigger, &alone, &facts.pointer, &config()).unwrap(),
-                Some(id(&b).as_str())
-            );
+            let instead = canary_instead(&trigger, &alone, &facts.pointer, &config()).unwrap();
+            let instead = instead.unwrap();
+            assert_eq!((instead.canary, instead.barred), (id(&b).as_str(), None));
         }
         let Decision::RollBack(back) = decide(&trigger, &facts, &config()).unwrap() else {
             panic!("{name}: expected a rollback");
@@ -82,7 +81,8 @@ fn past_its_guarded_time_the_live_one_s_alarm_takes_the_canary_away_and_a_person
     };
     let late = alarm(Some(&b), 3711);
     let instead = canary_instead(&late, &facts, &facts.pointer, &config()).unwrap();
-    assert_eq!(instead, Some(id(&c).as_str()));
+    let instead = instead.unwrap();
+    assert_eq!((instead.canary, instead.barred), (id(&c).as_str(), None));
     let of_canary = Facts {
         from: Some(id(&c)),
         bad: Some(c.clone()),
@@ -153,13 +153,73 @@ fn a_canary_goes_whoever_owns_the_live_deployment_and_is_blamed_where_there_is_n
         };
         assert_eq!(given_up.guilty.unwrap().part, Part::Image);
     }
-    // What came to all pods is no canary.
-    let rolling = Facts {
-        deployment: Some(carries),
+    // What came to all pods is no canary; where its own write came to none, nothing has to be written.
+    let rolling = |deployment| Facts {
+        deployment: Some(deployment),
         ..super::facts()
     };
-    let Decision::GiveUp(given_up) = ruled(&alarm(Some(&b), 200), &rolling) else {
+    let Decision::GiveUp(given_up) = ruled(&alarm(Some(&b), 200), &rolling(changed)) else {
         panic!("expected a give-up");
     };
     assert_eq!(given_up.guilty, None);
+    let Decision::RollBack(back) = ruled(&alarm(Some(&b), 200), &rolling(carries)) else {
+        panic!("expected a rollback");
+    };
+    assert_eq!((back.untouched, back.take_over), (Some(7), false));
+}
+
+#[test]
+fn what_is_live_and_can_t_be_gone_from_is_told_beside_a_release_on_its_way() {
+    let (b, c) = (release(1, 2), release(2, 2));
+    let rolling = facts().pointer.aim(&id(&c), at(150), at(149), "test");
+    let canary = rolling.clone().try_out(1, 3);
+    let alone = |pointer: &Pointer| Facts {
+        pointer: pointer.clone(),
+        refuges: vec![],
+        ..facts()
+    };
+    for is_request in [false, true] {
+        let trigger = Trigger {
+            is_alarm: !is_request,
+            is_request,
+            ..alarm(Some(&b), 200)
+        };
+        let Decision::GiveUp(given_up) = ruled(&trigger, &alone(&rolling)) else {
+            panic!("expected a give-up");
+        };
+        let advice = format!("{} is on its way, and takes the place of", id(&c));
+        assert!(given_up.advice.contains(&advice), "{}", given_up.advice);
+        assert_eq!((given_up.from, given_up.guilty), (id(&b), None));
+
+        // A canary goes instead; where the way back of what is live is barred, that is told.
+        let taken = Facts {
+            pointer: canary.clone(),
+            deployment: Some(Deployment {
+                image_managers: vec!["helm".into()],
+                ..Deployment::default()
+            }),
+            ..facts()
+        };
+        for (facts, told) in [(alone(&canary), false), (taken, true)] {
+            let instead = canary_instead(&trigger, &facts, &canary, &config()).unwrap();
+            let instead = instead.unwrap();
+            assert_eq!(instead.canary, id(&c));
+            assert_eq!(instead.barred.is_some(), told);
+        }
+    }
+}
+
+#[test]
+fn behind_a_failure_what_is_known_good_says_what_goes_first() {
+    let (b, c) = (release(1, 2), release(2, 2));
+    let failed = facts().pointer.aim(&id(&c), at(150), at(149), "test");
+    let failed = failed.failed(&id(&c), "canary: slow", at(190)).unwrap();
+    let facts = Facts {
+        pointer: failed,
+        ..facts()
+    };
+    let (decision, reason) = said(&ruled(&alarm(Some(&b), 200), &facts));
+    assert_eq!(decision, "not-live", "{reason}");
+    let first = format!("ask for a rollback of {} first", id(&c));
+    assert!(reason.contains(&first), "{reason}");
 }
