@@ -7,7 +7,7 @@ mod releases;
 mod rollbacks;
 
 use domain::{Error, Result, names, ports::Announcement};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 pub use models::*;
@@ -16,6 +16,17 @@ pub use rollbacks::*;
 
 /// The `source` of our events.
 pub const SOURCE: &str = "retail-forecast";
+
+/// A text of a request that goes on record: nobody answers for an empty one.
+fn said<'de, D: Deserializer<'de>>(text: D) -> std::result::Result<String, D::Error> {
+    let text = String::deserialize(text)?;
+    if text.trim().is_empty() {
+        return Err(D::Error::custom(
+            "a request says who asks for what, and why: one of its texts is empty",
+        ));
+    }
+    Ok(text)
+}
 
 /// An event of ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -221,6 +232,31 @@ mod tests {
             }))
         };
         assert_ne!(given_up(1), given_up(2));
+    }
+
+    #[test]
+    fn a_request_without_who_or_why_isn_t_one() {
+        let requests = serde_json::json!({
+            "DeploymentRequested": {"request": "1", "by": "ann", "reason": "r"},
+            "LiftRequested": {"identity": "i", "by": "ann", "reason": "r"},
+            "OverrideRequested": {"training_job": "j", "by": "ann", "reason": "r"},
+            "RollbackRequested": {"request": "1", "by": "ann", "reason": "r"},
+        });
+        for (name, whole) in requests.as_object().unwrap() {
+            let read = |detail: &Value| {
+                let envelope = serde_json::json!({"detail-type": name, "detail": detail});
+                serde_json::from_value::<Announced>(envelope)
+            };
+            assert!(read(whole).is_ok(), "{name}");
+            for field in whole.as_object().unwrap().keys() {
+                for empty in ["", " \n"] {
+                    let mut detail = whole.clone();
+                    detail[field] = empty.into();
+                    let error = read(&detail).expect_err(field).to_string();
+                    assert!(error.contains("who asks"), "{name}.{field}: {error}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -125,10 +125,13 @@ pub struct ModelJudged {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideRequested {
     /// Training job whose model was judged.
+    #[serde(deserialize_with = "super::said")]
     pub training_job: String,
     /// Who takes the responsibility.
+    #[serde(deserialize_with = "super::said")]
     pub by: String,
     /// Why.
+    #[serde(deserialize_with = "super::said")]
     pub reason: String,
 }
 

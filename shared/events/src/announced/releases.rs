@@ -9,10 +9,13 @@ pub struct DeploymentRequested {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Tells this request from others, so that the same wish can be made twice.
+    #[serde(deserialize_with = "super::said")]
     pub request: String,
     /// Who answers for it.
+    #[serde(deserialize_with = "super::said")]
     pub by: String,
     /// Why.
+    #[serde(deserialize_with = "super::said")]
     pub reason: String,
 }
 

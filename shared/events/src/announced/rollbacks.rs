@@ -14,10 +14,13 @@ pub struct RollbackRequested {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
     /// Tells this request from others.
+    #[serde(deserialize_with = "super::said")]
     pub request: String,
     /// Who asks.
+    #[serde(deserialize_with = "super::said")]
     pub by: String,
     /// Why.
+    #[serde(deserialize_with = "super::said")]
     pub reason: String,
     /// A field manager (`helm`) whose fields of the Deployment are taken over for it: image, variables and
     /// annotations that name a release.
@@ -186,10 +189,13 @@ pub struct ReleaseDiagnosed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiftRequested {
     /// What names the part: package ARN, image by digest, `configuration-…` or `release-…`.
+    #[serde(deserialize_with = "super::said")]
     pub identity: String,
     /// Who answers for it.
+    #[serde(deserialize_with = "super::said")]
     pub by: String,
     /// Why.
+    #[serde(deserialize_with = "super::said")]
     pub reason: String,
 }
 
