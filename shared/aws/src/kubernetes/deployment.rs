@@ -83,8 +83,13 @@ fn managers(managers: &[ManagedFieldsEntry], container: &str) -> Vec<String> {
         let fields = entry.fields_v1.as_ref();
         fields.is_some_and(|fields| owns(&fields.0, container))
     });
-    let mut names: Vec<String> = owners.filter_map(|entry| entry.manager.clone()).collect();
-    names.dedup();
+    let mut names: Vec<String> = vec![];
+    for name in owners.filter_map(|entry| entry.manager.as_ref()) {
+        // One manager has an entry for each way in which it wrote: by apply and by update.
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
     names
 }
 
@@ -202,6 +207,23 @@ mod tests {
         let other = annotated("deployment.kubernetes.io/revision");
         assert!(of(json!({"f:metadata": other})).is_empty());
         assert_eq!(of(container(json!({"f:image": {}}))), ["helm"]);
+    }
+
+    #[test]
+    fn a_manager_that_wrote_in_two_ways_is_named_once() {
+        let key = r#"k:{"name":"api"}"#;
+        let image =
+            json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {key: {"f:image": {}}}}}}});
+        let entries = [
+            ("helm", "Apply"),
+            ("retail-forecast", "Apply"),
+            ("helm", "Update"),
+        ];
+        let entries = entries.map(|(manager, operation)| {
+            let entry = json!({"manager": manager, "operation": operation, "fieldsV1": image});
+            serde_json::from_value(entry).unwrap()
+        });
+        assert_eq!(managers(&entries, "api"), ["helm", "retail-forecast"]);
     }
 
     #[test]
