@@ -2,22 +2,19 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use local_wire::{Credentials, ProcessGroup, Wire};
+use local_wire::{Credentials, ProcessGroup, ReservedPort, Wire};
 
 use crate::names::Place;
 
-/// Longest the emulator may take to answer; it needs about 0.6 s.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// Longest the emulator may take to answer; it needs about 0.6 s, and much more on a busy machine.
+const START_LIMIT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
-/// Tries to start: the port that was free may be taken by another cloud that starts at the same time.
-const TRIES: u32 = 3;
 
 /// The emulator's root user.
 pub fn root_credentials() -> Credentials {
@@ -34,6 +31,8 @@ pub fn root_credentials() -> Credentials {
 pub struct Emulator {
     _group: ProcessGroup,
     wire: Wire,
+    // Free again after the group, which is gone by then.
+    _port: ReservedPort,
 }
 
 impl Emulator {
@@ -43,19 +42,8 @@ impl Emulator {
             let folder = state_dir.join(folder);
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
-        let mut failure = None;
-        for _ in 0..TRIES {
-            match Self::try_start(program, place, state_dir).await {
-                Ok(emulator) => return Ok(emulator),
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| anyhow::anyhow!("not tried")))
-    }
-
-    async fn try_start(program: &Path, place: &Place, state_dir: &Path) -> anyhow::Result<Self> {
-        let [port] = free_ports()?;
-        let endpoint = format!("http://127.0.0.1:{port}");
+        let port = ReservedPort::take().context("a port")?;
+        let endpoint = format!("http://127.0.0.1:{}", port.number());
         let log_path = state_dir.join("emulator.log");
         let log = File::create(&log_path).with_context(|| log_path.display().to_string())?;
         let group = ProcessGroup::start(state_dir).context("a process group")?;
@@ -64,7 +52,7 @@ impl Emulator {
             // The functions inherit the emulator's environment: nothing of ours may leak into them.
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("GATEWAY_PORT", port.to_string())
+            .env("GATEWAY_PORT", port.number().to_string())
             .env("BIND_HOST", "127.0.0.1")
             // What queue addresses start with.
             .env("MINISTACK_HOST", "127.0.0.1")
@@ -100,6 +88,7 @@ impl Emulator {
                 return Ok(Self {
                     _group: group,
                     wire,
+                    _port: port,
                 });
             }
             tokio::time::sleep(POLL).await;
@@ -129,17 +118,4 @@ fn last_lines(log: &Path) -> String {
 pub fn program(project_root: &Path) -> PathBuf {
     std::env::var_os("MINISTACK")
         .map_or_else(|| project_root.join(".venv/bin/ministack"), PathBuf::from)
-}
-
-/// Ports that nobody listens on.
-pub(crate) fn free_ports<const N: usize>() -> std::io::Result<[u16; N]> {
-    let mut ports = [0; N];
-    // Held until all are found, so that they differ.
-    let mut listeners = Vec::with_capacity(N);
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
 }

@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use local_alarms::Alarms;
 use local_kubernetes::{AccessEntry, RealCluster, SCHEDULER, StsTokens};
 use local_wire::{
-    Authorize, Credentials, Deliver, Images, Wire,
+    Authorize, Credentials, Deliver, Images, ReservedPort, Wire,
     front::{self, Upstream},
     iam::Policy,
 };
@@ -15,7 +15,6 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     Addresses,
-    emulator::free_ports,
     held::{Gateway, Holding},
     identity::Identity,
     image::Registered,
@@ -61,8 +60,8 @@ pub(crate) struct Reserved {
     ecr: TcpListener,
     cloudwatch: TcpListener,
     gateway: Option<TcpListener>,
-    eks: u16,
-    service: u16,
+    eks: ReservedPort,
+    service: ReservedPort,
     pub(crate) addresses: Addresses,
 }
 
@@ -77,15 +76,15 @@ impl Reserved {
         } else {
             None
         };
-        let [eks, service] = free_ports()?;
+        let (eks, service) = (ReservedPort::take()?, ReservedPort::take()?);
         let local = |port: u16| format!("http://127.0.0.1:{port}");
         let addresses = Addresses {
             aws: aws.to_owned(),
             sagemaker: local(sagemaker.local_addr()?.port()),
             ecr: local(ecr.local_addr()?.port()),
             cloudwatch: local(cloudwatch.local_addr()?.port()),
-            eks: local(eks),
-            service: local(service),
+            eks: local(eks.number()),
+            service: local(service.number()),
             gateway: match &gateway {
                 Some(gateway) => Some(local(gateway.local_addr()?.port())),
                 None => None,
@@ -112,6 +111,8 @@ pub(crate) struct Services {
     is_real: bool,
     /// What is in such a cluster, and goes when the services stop.
     left: Option<Manifests>,
+    /// Of EKS, and of the forecasting API, which may go and come again.
+    _ports: [ReservedPort; 2],
 }
 
 impl Services {
@@ -138,8 +139,8 @@ impl Services {
             cluster_name: place.cluster_name(),
             state_dir: state_dir.join("kubernetes"),
             api_port: 0,
-            eks_port: reserved.eks,
-            service_ports: BTreeMap::from([(service, reserved.service)]),
+            eks_port: reserved.eks.number(),
+            service_ports: BTreeMap::from([(service, reserved.service.number())]),
             admin_token: ADMIN_TOKEN.to_owned(),
             images: Arc::clone(&images),
             authorize: Arc::clone(&authorize),
@@ -166,6 +167,7 @@ impl Services {
             cluster,
             is_real,
             left: None,
+            _ports: [reserved.eks, reserved.service],
         };
         if let Some(listener) = reserved.gateway {
             let gateway = Gateway::new(

@@ -9,6 +9,7 @@ mod call;
 pub mod front;
 mod group;
 pub mod iam;
+mod port;
 mod s3;
 mod seams;
 mod xml;
@@ -16,6 +17,7 @@ mod xml;
 pub use call::{CallError, Credentials, Response, Wire, http_client};
 pub use group::ProcessGroup;
 pub use http::Method;
+pub use port::ReservedPort;
 pub use s3::S3Object;
 pub use seams::{
     AlarmState, Authorize, BoxFuture, Caller, Deliver, ImageSpec, Images, Refused, Watch,

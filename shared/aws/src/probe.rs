@@ -169,11 +169,11 @@ mod tests {
 
     #[tokio::test]
     async fn silence_is_a_fact_too_and_says_why() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let answer = HttpApi::new(&format!("http://{port}"))
+        // Bound, so that nobody else is, and not listening.
+        let silent = tokio::net::TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = silent.local_addr().unwrap();
+        let answer = HttpApi::new(&format!("http://{address}"))
             .unwrap()
             .health()
             .await

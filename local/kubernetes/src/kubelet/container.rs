@@ -1,11 +1,11 @@
 //! One container: found, started, probed, ended, started again.
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use local_wire::ImageSpec;
+use local_wire::{ImageSpec, ReservedPort};
 use serde_json::Value;
-use tokio::{net::TcpListener, process::Command};
+use tokio::process::Command;
 
 use super::{
     Kubelet, Stop,
@@ -91,7 +91,8 @@ impl Container {
                 Err(refused) => return self.give_up(&refused),
             };
             let wait = match self.start().await {
-                Ok((mut process, port)) => {
+                Ok((mut process, reserved)) => {
+                    let port = reserved.number();
                     let started = Timestamp::now();
                     self.report
                         .running(self.name(), text(&self.spec, "/image"), port);
@@ -189,8 +190,8 @@ impl Container {
         })
     }
 
-    /// Finds the image's program and starts it on a free port.
-    async fn start(&self) -> Result<(Process, u16), NotStarted> {
+    /// Finds the image's program and starts it on a port that is its own until the reservation is dropped.
+    async fn start(&self) -> Result<(Process, ReservedPort), NotStarted> {
         let image = self.pull().await?;
         let program = image.serve.ok_or_else(|| NotStarted {
             reason: "RunContainerError",
@@ -200,9 +201,9 @@ impl Container {
             reason: "RunContainerError",
             message: format!("failed to start {}: {error}", program.display()),
         };
-        let port = free_port().await.map_err(not_run)?;
+        let port = ReservedPort::take().map_err(not_run)?;
         let place = Place {
-            port,
+            port: port.number(),
             work: &self.work,
         };
         let given = &self.kubelet.environment;
@@ -323,11 +324,4 @@ impl Container {
         self.report.health(self.name(), "ready", false);
         process.end(grace).await
     }
-}
-
-/// A port that is free now. The program binds it a moment later; should another one be quicker, the
-/// program fails, and is started again on another port.
-async fn free_port() -> std::io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    Ok(listener.local_addr()?.port())
 }

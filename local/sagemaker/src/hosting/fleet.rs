@@ -74,7 +74,7 @@ impl Fleet {
             let server = server.map_err(|error| why(&variant.name, &error))?;
             fleet.members.push(Member {
                 variant: variant.name.clone(),
-                port: server.port,
+                port: server.port(),
                 supervisor: service.tasks.spawn(keep_running(server)),
             });
         }

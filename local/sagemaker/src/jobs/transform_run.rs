@@ -74,7 +74,7 @@ async fn work(service: &Service, name: &str, label: &str, request: &Input) -> Ou
         store: store.as_ref(),
         settings: &settings,
         request,
-        url: format!("http://127.0.0.1:{}/invocations", server.port),
+        url: format!("http://127.0.0.1:{}/invocations", server.port()),
     };
     let result = tokio::select! {
         biased;
