@@ -19,6 +19,9 @@ use events::Received;
 use local_cloud::{Cloud, Options};
 use serde_json::Value;
 
+/// Longest anything is waited for: nothing takes as long, even on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -42,7 +45,7 @@ fn block_on(future: impl Future<Output = ()>) {
 
 /// Waits until no function has anything to do.
 async fn idle(cloud: &Cloud) {
-    let deadline = Instant::now() + Duration::from_mins(2);
+    let deadline = Instant::now() + PATIENCE;
     for function in cloud.functions() {
         loop {
             let depths = cloud.depths(function).await.unwrap();
@@ -344,7 +347,7 @@ fn files_of_another_form_are_taken_and_broken_ones_refused_with_what_was_wrong()
             .unwrap();
         cloud.upload("training/", vec![]).await.unwrap();
         let wanted = taken.len() + refused.len();
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + PATIENCE;
         let decided = loop {
             let decided: Vec<Value> = answers(&cloud, "validate-dataset").await;
             let of_files = decided

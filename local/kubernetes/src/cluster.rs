@@ -42,6 +42,9 @@ use crate::{
     tls,
 };
 
+/// Longest a Service's listener is waited for, which opens at once but on a busy machine.
+const LISTENER_LIMIT: Duration = Duration::from_secs(30);
+
 /// What a cluster is made of.
 pub struct Config {
     /// AWS region, as in the cluster's ARN.
@@ -327,7 +330,7 @@ impl Running {
         let mut ports = self.ports.clone();
         let opened = ports.wait_for(|ports| ports.contains_key(&service));
         // A wanted port may be taken: then there is no listener to wait for.
-        let ports = tokio::time::timeout(Duration::from_secs(2), opened).await;
+        let ports = tokio::time::timeout(LISTENER_LIMIT, opened).await;
         let port = *ports.ok()?.ok()?.get(&service)?;
         Some(format!("http://127.0.0.1:{port}"))
     }

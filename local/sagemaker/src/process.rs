@@ -21,7 +21,7 @@ use tokio::{
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Tries to start a program whose file is still open for writing somewhere (it was just built or
 /// copied), and the pause between them.
-const BUSY_TRIES: u32 = 20;
+const BUSY_TRIES: u32 = 1_000;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The folder that is `/opt/ml` in a container. It goes away with this value.

@@ -139,7 +139,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), gone)
+        tokio::time::timeout(Duration::from_mins(2), gone)
             .await
             .unwrap();
     }

@@ -143,19 +143,22 @@ async fn a_pod_that_is_not_alive_is_started_again() {
 #[tokio::test]
 async fn a_pod_is_asked_to_end_before_it_is_made_to() {
     let cluster = cluster().await;
+    let folder = cluster.state.path().display();
     let told = cluster.state.path().join("told");
-    cluster.push_script(
-        "x:polite",
-        &format!(
-            "trap 'echo bye > {}; exit 0' TERM\nwhile :; do sleep 0.02; done",
-            told.display()
-        ),
-    );
-    cluster.push_script("x:deaf", "trap '' TERM\nwhile :; do sleep 0.02; done");
-    for (image, namespaced) in [("x:polite", "polite"), ("x:deaf", "deaf")] {
+    // Told to end before its `trap`, a shell would just end.
+    let trapped = |name: &str| cluster.state.path().join(format!("trapped-{name}"));
+    for (name, trap, grace_s) in [
+        ("polite", format!("echo bye > {folder}/told; exit 0"), 120),
+        ("deaf", String::new(), 1),
+    ] {
+        let image = format!("x:{name}");
+        let script = format!(
+            "trap '{trap}' TERM\ntouch {folder}/trapped-{name}\nwhile :; do sleep 0.02; done"
+        );
+        cluster.push_script(&image, &script);
         let pod = json!({
-            "metadata": {"name": namespaced},
-            "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": image}]}
+            "metadata": {"name": name},
+            "spec": {"terminationGracePeriodSeconds": grace_s, "containers": [{"name": "c", "image": image}]}
         });
         cluster
             .post(&format!("/api/v1/namespaces/{NAMESPACE}/pods"), &pod)
@@ -164,8 +167,9 @@ async fn a_pod_is_asked_to_end_before_it_is_made_to() {
     cluster
         .pods_where(|pods| pods.len() == 2 && pods.iter().all(ready))
         .await;
-    // The shell has to reach its `trap`.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    for name in ["polite", "deaf"] {
+        until(async || trapped(name).exists().then_some(())).await;
+    }
     for name in ["polite", "deaf"] {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}");
         let (status, pod) = cluster

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     hosting::{EVENT, answer, cloud, config, create, settled, statuses},
-    support::{Cloud, ROLE, lock},
+    support::{Cloud, PATIENCE, ROLE, lock},
 };
 
 const ALARM: &str = "RetailForecast-Endpoint-Error-Rate-c-2";
@@ -29,10 +29,7 @@ fn at_once(bake_s: u32) -> Value {
 async fn answers(cloud: &Cloud, model: &str) -> anyhow::Result<()> {
     let began = Instant::now();
     while !answer(cloud).await?.ends_with(model) {
-        anyhow::ensure!(
-            began.elapsed() < Duration::from_secs(10),
-            "{model} never answers"
-        );
+        anyhow::ensure!(began.elapsed() < PATIENCE, "{model} never answers");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
@@ -126,8 +123,10 @@ async fn a_canary_takes_its_share_and_then_all() -> anyhow::Result<()> {
     create(&cloud, "w-1").await?;
     cloud.alarms.set(ALARM, "OK");
     let size = json!({"Type": "INSTANCE_COUNT", "Value": 1});
-    let traffic = json!({"Type": "CANARY", "WaitIntervalInSeconds": 2, "CanarySize": size});
-    cloud.ok("UpdateEndpoint", update("w-2", &traffic)).await?;
+    let baking = |s: u32| json!({"Type": "CANARY", "WaitIntervalInSeconds": s, "CanarySize": size});
+    cloud
+        .ok("UpdateEndpoint", update("w-2", &baking(600)))
+        .await?;
     answers(&cloud, "m2").await?;
     let mut canary = 0;
     for _ in 0..100 {
@@ -136,12 +135,19 @@ async fn a_canary_takes_its_share_and_then_all() -> anyhow::Result<()> {
         }
     }
     assert!((23..=27).contains(&canary), "{canary} of 100");
+    cloud.alarms.set(ALARM, "ALARM");
+    assert_eq!(settled(&cloud).await?["EndpointConfigName"], "w-1");
+
+    cloud.alarms.set(ALARM, "OK");
+    cloud
+        .ok("UpdateEndpoint", update("w-2", &baking(1)))
+        .await?;
     assert_eq!(settled(&cloud).await?["EndpointConfigName"], "w-2");
     assert!(answer(&cloud).await?.ends_with("m2"));
 
     // One instance has no half.
     let refusal = cloud.refused("UpdateEndpoint", {
-        let mut one = update("c-1", &traffic);
+        let mut one = update("c-1", &baking(1));
         one["RetainAllVariantProperties"] = json!(false);
         one
     });
@@ -180,10 +186,7 @@ async fn invocations_are_measured_by_variant_and_configuration() -> anyhow::Resu
     };
     let began = Instant::now();
     while sum("Invocations") < 3.0 {
-        anyhow::ensure!(
-            began.elapsed() < Duration::from_secs(10),
-            "nothing is published"
-        );
+        anyhow::ensure!(began.elapsed() < PATIENCE, "nothing is published");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{ARN, Cloud, ROLE};
+use crate::support::{ARN, Cloud, PATIENCE, ROLE};
 
 pub(crate) const EVENT: &str = "SageMaker Endpoint State Change";
 
@@ -115,9 +115,13 @@ async fn an_endpoint_comes_up_and_answers() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_update_switches_once_the_new_one_answers() -> anyhow::Result<()> {
     let cloud = cloud().await?;
+    // Not up before it was seen what is so until then.
+    cloud.held_image("held")?;
+    cloud.model("m-held", "held", "held").await?;
+    config(&cloud, "c-held", "m-held").await?;
     create(&cloud, "c-1").await?;
     let request = json!({
-        "EndpointName": "api", "EndpointConfigName": "c-2", "RetainAllVariantProperties": true,
+        "EndpointName": "api", "EndpointConfigName": "c-held", "RetainAllVariantProperties": true,
         "DeploymentConfig": {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {
             "Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}},
     });
@@ -132,7 +136,7 @@ async fn an_update_switches_once_the_new_one_answers() -> anyhow::Result<()> {
     );
     assert_eq!(
         during["PendingDeploymentSummary"]["EndpointConfigName"],
-        "c-2"
+        "c-held"
     );
     let refusal = cloud.refused("UpdateEndpoint", request.clone()).await?;
     let expected = format!("Cannot update in-progress endpoint \"{ARN}:endpoint/api\".");
@@ -143,14 +147,15 @@ async fn an_update_switches_once_the_new_one_answers() -> anyhow::Result<()> {
     assert_eq!(refusal.message, expected);
     assert_eq!(answer(&cloud).await?, "1,1,2023-06-15,m1", "no gap");
 
+    cloud.release()?;
     let endpoint = settled(&cloud).await?;
     assert_eq!(endpoint["EndpointStatus"], "InService");
-    assert_eq!(endpoint["EndpointConfigName"], "c-2");
+    assert_eq!(endpoint["EndpointConfigName"], "c-held");
     assert_eq!(
         endpoint["LastDeploymentConfig"],
         request["DeploymentConfig"]
     );
-    assert_eq!(answer(&cloud).await?, "1,1,2023-06-15,m2");
+    assert_eq!(answer(&cloud).await?, "1,1,2023-06-15,held");
     cloud.events.wait(EVENT, 4).await?;
     assert_eq!(
         statuses(&cloud),
@@ -218,9 +223,20 @@ async fn requests_under_way_outlive_the_switch() -> anyhow::Result<()> {
     cloud.model("m-slow", "slow", "slow").await?;
     config(&cloud, "c-slow", "m-slow").await?;
     create(&cloud, "c-slow").await?;
-    let (slow, updated) = tokio::join!(answer(&cloud), update(&cloud, "c-2"));
+    let switched = async {
+        let start = Instant::now();
+        while !cloud.log("endpoint-api-c-slow-default").contains("asked") {
+            anyhow::ensure!(start.elapsed() < PATIENCE, "no request is under way");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let updated = update(&cloud, "c-2").await?;
+        assert_eq!(updated["EndpointConfigName"], "c-2");
+        assert_eq!(answer(&cloud).await?, "1,1,2023-06-15,m2");
+        cloud.release()
+    };
+    let (slow, switched) = tokio::join!(answer(&cloud), switched);
+    switched?;
     assert_eq!(slow?, "1,1,2023-06-15,slow");
-    assert_eq!(updated?["EndpointConfigName"], "c-2");
     Ok(())
 }
 
@@ -307,7 +323,7 @@ async fn a_program_that_dies_is_started_again() -> anyhow::Result<()> {
     assert_eq!(answer.headers()["x-amzn-errortype"], "ModelError");
     let start = Instant::now();
     while served() < 2 {
-        anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "it stays down");
+        anyhow::ensure!(start.elapsed() < PATIENCE, "it stays down");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())

@@ -25,6 +25,8 @@ pub(crate) use seams::{Alarms, Folder, Gate, Recorder, Scripts, lock};
 
 pub(crate) const ROLE: &str = "arn:aws:iam::000000000000:role/sagemaker-exec-role";
 pub(crate) const ARN: &str = "arn:aws:sagemaker:ap-southeast-1:000000000000";
+/// Longest anything is waited for: nothing takes as long, even on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIATEST/20260101/ap-southeast-1/sagemaker/aws4_request, \
                       SignedHeaders=host, Signature=0";
 
@@ -121,9 +123,24 @@ impl Cloud {
 
     /// An image whose `serve` is [`image_that_serves`] in the manner of `mode`.
     pub(crate) fn serving_image(&self, name: &str, mode: &str) -> anyhow::Result<()> {
+        self.serving_image_after(name, mode, "")
+    }
+
+    /// The same, which isn't up before [`Cloud::release`].
+    pub(crate) fn held_image(&self, name: &str) -> anyhow::Result<()> {
+        let held = "while [ ! -e $ML_ROOT/../../released ]; do sleep 0.02; done\n";
+        self.serving_image_after(name, "good", held)
+    }
+
+    /// Lets go on what waits for it.
+    pub(crate) fn release(&self) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.state().join("released"), "")?)
+    }
+
+    fn serving_image_after(&self, name: &str, mode: &str, first: &str) -> anyhow::Result<()> {
         let this = std::env::current_exe()?;
         let body = format!(
-            "exec {} --ignored --exact support::image_that_serves --nocapture",
+            "{first}exec {} --ignored --exact support::image_that_serves --nocapture",
             this.display()
         );
         let serve = self.script(&format!("{name}.serve"), &body)?;
@@ -222,7 +239,7 @@ impl Cloud {
         })
     }
 
-    /// Describes until `done`, for 20 s at most.
+    /// Describes until `done`.
     pub(crate) async fn until(
         &self,
         operation: &str,
@@ -235,7 +252,7 @@ impl Cloud {
             if done(&answer) {
                 return Ok(answer);
             }
-            if start.elapsed() > Duration::from_secs(20) {
+            if start.elapsed() > PATIENCE {
                 bail!("{operation} never got there: {answer:#}");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -295,6 +312,7 @@ async fn image_that_serves() -> anyhow::Result<()> {
         std::env::var("SAGEMAKER_BATCH")
     );
     let calls = Arc::new(AtomicU32::new(0));
+    let released = std::fs::canonicalize(root.join("../.."))?.join("released");
     let invocations = move |body: String| async move {
         let call = calls.fetch_add(1, Ordering::SeqCst);
         match mode.as_str() {
@@ -302,7 +320,12 @@ async fn image_that_serves() -> anyhow::Result<()> {
             "broken" => return (StatusCode::INTERNAL_SERVER_ERROR, "lost my mind".to_owned()),
             "stumbles" if call == 0 => return (StatusCode::SERVICE_UNAVAILABLE, String::new()),
             "dies" => std::process::exit(9),
-            "slow" => tokio::time::sleep(Duration::from_millis(400)).await,
+            "slow" => {
+                println!("asked");
+                while !released.exists() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
             _ => {}
         }
         let answers: Vec<String> = body.lines().map(|line| format!("{line},{model}")).collect();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{ARN, Cloud, ROLE};
+use crate::support::{ARN, Cloud, PATIENCE, ROLE};
 
 const KEY: &str = "arn:aws:kms:ap-southeast-1:000000000000:key/data";
 const EVENT: &str = "SageMaker Training Job State Change";
@@ -62,7 +62,7 @@ async fn running(cloud: &Cloud, name: &str) -> anyhow::Result<()> {
     // The program has to be up as well, not only on its way.
     let start = Instant::now();
     while !cloud.log(&format!("training-{name}")).contains("up") {
-        anyhow::ensure!(start.elapsed() < Duration::from_secs(10), "{name} isn't up");
+        anyhow::ensure!(start.elapsed() < PATIENCE, "{name} isn't up");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
@@ -271,20 +271,22 @@ async fn a_missing_image_fails_the_job_and_missing_data_the_call() -> anyhow::Re
 async fn a_job_out_of_time_is_stopped_with_what_it_saved() -> anyhow::Result<()> {
     let cloud = cloud().await?;
     cloud.training_image("slow", "echo half > $ML_ROOT/model/model.txt; sleep 60")?;
-    let mut slow = request("slow", "slow");
-    slow["StoppingCondition"]["MaxRuntimeInSeconds"] = json!(1);
-    cloud.ok("CreateTrainingJob", slow).await?;
-    let job = ended(&cloud, "slow").await?;
-    assert_eq!(job["TrainingJobStatus"], "Stopped");
-    assert_eq!(job["SecondaryStatus"], "MaxRuntimeExceeded");
-    assert!(job.get("FailureReason").is_none());
-    assert!(
-        cloud
-            .store
-            .read("data", "models/slow/output/model.tar.gz")
-            .is_ok()
-    );
-    Ok(())
+    // On a busy machine the program may not come to its first line within a second.
+    for limit_s in [1, 5, 25] {
+        let name = format!("slow-{limit_s}");
+        let mut slow = request(&name, "slow");
+        slow["StoppingCondition"]["MaxRuntimeInSeconds"] = json!(limit_s);
+        cloud.ok("CreateTrainingJob", slow).await?;
+        let job = ended(&cloud, &name).await?;
+        assert_eq!(job["TrainingJobStatus"], "Stopped");
+        assert_eq!(job["SecondaryStatus"], "MaxRuntimeExceeded");
+        assert!(job.get("FailureReason").is_none());
+        let saved = format!("models/{name}/output/model.tar.gz");
+        if cloud.store.read("data", &saved).is_ok() {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("what it saved is lost")
 }
 
 #[tokio::test]
@@ -333,7 +335,7 @@ async fn until(cmdline: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<(
     let start = Instant::now();
     while !wanted(&std::fs::read_to_string(cmdline).unwrap_or_default()) {
         anyhow::ensure!(
-            start.elapsed() < Duration::from_secs(5),
+            start.elapsed() < PATIENCE,
             "{cmdline} isn't as it should be"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -388,11 +390,12 @@ async fn a_name_is_used_once_even_after_the_job_ended() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_job_that_does_nothing_is_over_at_once() -> anyhow::Result<()> {
+    const QUICK: Duration = Duration::from_millis(500);
     let cloud = cloud().await?;
     cloud.training_image("noop", "exit 0")?;
+    // Until one is quick: a busy machine slows some, a fixed wait all of them.
     let mut quickest = Duration::MAX;
-    // The quickest of several: a busy machine slows some, a fixed wait all of them.
-    for n in 0..5 {
+    for n in 0..100 {
         let name = format!("noop-{n}");
         let start = Instant::now();
         cloud
@@ -405,8 +408,11 @@ async fn a_job_that_does_nothing_is_over_at_once() -> anyhow::Result<()> {
             job.get("ModelArtifacts").is_none(),
             "an empty model folder is no artifact"
         );
+        if quickest < QUICK {
+            break;
+        }
     }
-    assert!(quickest < Duration::from_millis(500), "{quickest:?}");
+    assert!(quickest < QUICK, "{quickest:?}");
     Ok(())
 }
 

@@ -133,7 +133,7 @@ impl Recorder {
             if details.len() >= count {
                 return Ok(details);
             }
-            if start.elapsed() > Duration::from_secs(10) {
+            if start.elapsed() > super::PATIENCE {
                 bail!(
                     "{} of {count} events of {detail_type}: {details:#?}",
                     details.len()
