@@ -13,9 +13,12 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)/release
 MINISTACK := $(CURDIR)/$(VENV)/bin/ministack
 export MINISTACK
 
+##@ Start here
 .PHONY: help
-help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## List the targets, what matters first
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	echo
+	echo 'On AWS: make -C infra help'
 
 .PHONY: prerequisites
 prerequisites:
@@ -41,10 +44,6 @@ $(VENV)/.installed: local/requirements.txt | prerequisites
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r local/requirements.txt
 	touch $@
 
-.PHONY: build
-build: prerequisites ## Compile functions, model and local cloud (first time: about 15 minutes on two cores)
-	$(CARGO) build --release --locked --workspace --bins
-
 .PHONY: demo
 demo: data-is-there build $(VENV)/.installed ## Watch data become a verified release (DATA=file.csv[.gz], KEEP=1)
 	$(TARGET)/demo $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
@@ -53,6 +52,10 @@ demo: data-is-there build $(VENV)/.installed ## Watch data become a verified rel
 .PHONY: data-is-there
 data-is-there:
 	@[ -z "$(DATA)" ] || [ -f "$(DATA)" ] || { echo "DATA=$(DATA): there is no such file" >&2; exit 2; }
+
+.PHONY: test
+test: build $(VENV)/.installed ## Every test, the end-to-end stories included
+	$(CARGO) test --release --locked --workspace
 
 .PHONY: local
 local: build $(VENV)/.installed ## Start the cloud on this machine and leave it up until Ctrl-C
@@ -67,10 +70,15 @@ lint: prerequisites ## Formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
-.PHONY: test
-test: build $(VENV)/.installed ## Every test, the end-to-end stories included
-	$(CARGO) test --release --locked --workspace
+.PHONY: build
+build: prerequisites ## Compile functions, model and local cloud (first time: about 15 minutes on two cores)
+	$(CARGO) build --release --locked --workspace --bins
 
+.PHONY: infra-check
+infra-check: ## Terraform, as far as it can be checked without a cloud; says what it leaves out (ACCEPT=1 takes the plan over)
+	PYTHON=$(PYTHON) ACCEPT=$(ACCEPT) infra/check/run
+
+##@ Prove and measure more
 .PHONY: prove
 prove: prerequisites ## All races, all pairs of crashes and 2000 disorders a story, where `make test` tries a share (SEED=n for other disorders); then prove-policies
 	# What functions put into files for a moment lies in memory where it can.
@@ -97,8 +105,6 @@ test-cluster: ## The end-to-end tests and the stories of rollback against a real
 	$(MAKE) --no-print-directory build $(VENV)/.installed
 	$(CARGO) test --release --locked --workspace --test e2e --test cluster-stories -- --nocapture
 
-include ci/ci.mk
-
 .PHONY: bench-model
 bench-model: data-is-there prerequisites ## Our learner beside scikit-learn's and LightGBM's (DATA=file.csv[.gz]; QUICK=1 for fewer trees)
 	@test -n "$(DATA)" || { echo "say which sales to learn from: make bench-model DATA=sales.csv[.gz]" >&2; exit 2; }
@@ -109,11 +115,10 @@ bench-dataset: data-is-there prerequisites ## The data contract beside pandas an
 	@test -n "$(DATA)" || { echo "say which sales to check: make bench-dataset DATA=sales.csv" >&2; exit 2; }
 	CARGO=$(CARGO) PYTHON=$(PYTHON) shared/dataset/bench/run.sh "$(DATA)"
 
-.PHONY: infra-check
-infra-check: ## Terraform, as far as it can be checked without a cloud; says what it leaves out (ACCEPT=1 takes the plan over)
-	PYTHON=$(PYTHON) ACCEPT=$(ACCEPT) infra/check/run
-
+##@ Infrastructure
 .PHONY: infra-docs
 infra-docs: ## Write what each Terraform module takes and gives into its README
 	@[ -x .infra-check/v/bin/python ] || { echo "first: make infra-check, which installs the tools" >&2; exit 2; }
 	.infra-check/v/bin/python infra/check/docs.py
+
+include ci/ci.mk

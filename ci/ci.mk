@@ -9,12 +9,14 @@ export BUILD_ID
 export PYTHONDONTWRITEBYTECODE := 1
 IMAGE ?= infer
 RUST ?= 1.95.0
-LLVM_COV ?= 0.9.1
+# LLVM_COV and LLVM_PROFDATA are cargo-llvm-cov's own: its tools of LLVM.
+CARGO_LLVM_COV_VERSION ?= 0.9.1
 # Statically linked, so that the base is there for its scanner only. With a target named, build scripts
 # and macros aren't linked so.
 STATIC_TARGET ?= x86_64-unknown-linux-gnu
 STATIC_BIN := $(or $(CARGO_TARGET_DIR),target)/$(STATIC_TARGET)/dist
 
+##@ Pipelines: what a run does, and what it is checked by
 .PHONY: ci-plan
 ci-plan: ## What a pipeline run does, as name=value (EVENT, BRANCH, COMMIT, RUN_NUMBER, …: ci/plan.py)
 	@python3 ci/plan.py
@@ -28,13 +30,13 @@ ci-rust: ## Install the pipelines' Rust by rustup, for this folder
 	rustup toolchain install $(RUST) --profile minimal --component clippy,rustfmt,llvm-tools
 	rustup override set $(RUST)
 
-# ——— Checks
-
 $(CI_TOOLS)/cargo/bin/cargo-llvm-cov: | prerequisites
-	$(CARGO) install cargo-llvm-cov --version $(LLVM_COV) --locked --root $(CI_TOOLS)/cargo
+	$(CARGO) install cargo-llvm-cov --version $(CARGO_LLVM_COV_VERSION) --locked --root $(CI_TOOLS)/cargo
 
 .PHONY: coverage
 coverage: prerequisites $(VENV)/.installed $(CI_TOOLS)/cargo/bin/cargo-llvm-cov ## Every test, with coverage: target/ci/coverage
+	tools="$$(ci/llvm-tools.sh)"
+	eval "$$tools"
 	export PATH="$(CURDIR)/$(CI_TOOLS)/cargo/bin:$$PATH"
 	mkdir -p target/ci/coverage
 	eval "$$($(CARGO) llvm-cov show-env --sh)"
@@ -71,8 +73,7 @@ pipeline-targets: prerequisites $(CI_TOOLS)/.installed ## The pipelines' other s
 pipeline-story: build $(VENV)/.installed $(CI_TOOLS)/.installed ## The pipelines' steps against the local cloud: deploy, train, load, roll back
 	PATH="$(CI_BIN):$$PATH" ci/tests/story.sh $(TARGET)
 
-# ——— Images
-
+##@ Images
 .PHONY: image-binaries
 image-binaries: prerequisites ## Compile train and serve, statically linked
 	CARGO_TARGET_$(shell echo $(STATIC_TARGET) | tr a-z- A-Z_)_RUSTFLAGS="-C target-feature=+crt-static" \
@@ -99,8 +100,7 @@ image-scan: ## Scan one image with Trivy; HIGH and CRITICAL stop it (IMAGE=train
 image-push: ## Push one scanned image as {build-id} and latest-{environment} (IMAGE, ENV, BUILD_ID)
 	ENVIRONMENT="$(ENV)" python3 ci/push.py $(IMAGE)
 
-# ——— The cluster
-
+##@ The cluster's manifests
 .PHONY: manifests-render
 manifests-render: ## Print an environment's manifests (ENV, FORECAST_HOST, ACCESS_LOGS_BUCKET)
 	@ci/manifests.sh render $(ENV)
@@ -113,8 +113,7 @@ manifests-apply: ## Apply an environment's manifests; a release that runs stays 
 manifests-by-hand: ## Say that the manifests changed and that this pipeline can't reach the private cluster (ENV)
 	@echo "::warning::the manifests changed, and no runner in the VPC is named by CLUSTER_RUNNER: apply them from there with make manifests-apply ENV=$(ENV)"
 
-# ——— The event chain
-
+##@ A running environment: ask its event chain, and follow what comes of it
 .PHONY: follow-image
 follow-image: ## Follow what the chain does with the pushed inference image, and report (ENV)
 	ENVIRONMENT="$(ENV)" python3 ci/follow.py image target/images/infer.pushed.json

@@ -291,12 +291,10 @@ def rules(objects, environment):
         for key in path:
             selector = selector[key]
         musts[f"{kind} selects the pods"] = selector.items() <= labels
-    for entry in objects:
-        if entry["kind"] == "Role":
-            everything = any("*" in rule.get(field, []) for rule in entry["rules"] for field in ("apiGroups", "resources", "verbs"))
-            musts[f"Role {entry['metadata']['name']} names what it allows"] = not everything
-            if entry["metadata"]["name"] == "retail-forecast-reader":
-                musts["who reads changes nothing"] = all(set(rule["verbs"]) <= {"get", "list"} for rule in entry["rules"])
+    # What shared/aws/src/kubernetes calls, and no more.
+    for role, verbs in (("retail-forecast-deployer", ["get", "patch"]), ("retail-forecast-reader", ["get"])):
+        musts[f"Role {role} is what the functions call"] = by_kind["Role", role]["rules"] == [
+            {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["retail-forecast-api", "retail-forecast-api-canary"], "verbs": verbs}]
     return [f"not kept: {must}" for must, kept in musts.items() if not kept]
 
 

@@ -131,10 +131,19 @@ expect 0 'publish=train infer$' env EVENT=dispatch BRANCH=main DISPATCH_ENVIRONM
 expect 0 'publish=train$' env EVENT=dispatch BRANCH=main DISPATCH_ENVIRONMENT=dev RETRAIN_MODEL=true "${plan[@]}"
 expect 1 'prod is built from main' env EVENT=dispatch BRANCH=feature DISPATCH_ENVIRONMENT=prod "${plan[@]}"
 
+# What there is, in groups.
+expect 0 '^Start here' make help
+
 # Rust, and every test with coverage.
 expect 0 'rustup toolchain install [0-9.]+ .*llvm-tools' make ci-rust
 called 'rustup override set'
-expect 0 'coverage is 1' make coverage CARGO="$stage/bin/stand-in-cargo" CI_TOOLS="$stage/tools" VENV="$stage/venv"
+stub rustc-without-tools <<'STUB'
+#!/usr/bin/env bash
+if [ "$1" = --print ]; then echo /nowhere; else printf 'host: x86_64-unknown-linux-gnu\nLLVM version: 99.1.2\n'; fi
+STUB
+coverage=(make coverage CARGO="$stage/bin/stand-in-cargo" CI_TOOLS="$stage/tools" VENV="$stage/venv")
+expect 1 'missing: llvm-cov and llvm-profdata of LLVM 99, .* llvm-99' env -u LLVM_COV RUSTC=rustc-without-tools "${coverage[@]}"
+expect 0 'coverage is 1' env LLVM_COV=llvm-cov LLVM_PROFDATA=llvm-profdata "${coverage[@]}"
 called 'cargo llvm-cov report --release --lcov'
 expect 0 'cargo fmt --all --check' make lint CARGO="$stage/bin/stand-in-cargo"
 called 'cargo clippy .*-D warnings'

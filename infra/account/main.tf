@@ -37,10 +37,13 @@ module "cloudtrail" {
 
   bucket_name = "retail-mlops-trail-${var.account_id}-${var.region}"
   kms_key_arn = module.kms.key_arns.cloudtrail
-  # The buckets of all environments of the account begin so.
-  data_event_arn_prefixes = ["arn:aws:s3:::retail-mlops-data-${var.account_id}-${var.region}"]
-  insights                = var.cloudtrail_insights
-  tags                    = local.tags
+  # The data buckets of all environments of the account begin so; the states know every name and setting.
+  data_event_arn_prefixes = [
+    "arn:aws:s3:::retail-mlops-data-${var.account_id}-${var.region}",
+    "arn:aws:s3:::terraform-state-retail-mlops-${var.account_id}/",
+  ]
+  insights = var.cloudtrail_insights
+  tags     = local.tags
 }
 
 module "github_oidc" {

@@ -12,12 +12,22 @@ variable "region" {
   description = "AWS region."
   type        = string
   default     = "ap-southeast-1"
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "A region looks like ap-southeast-1."
+  }
 }
 
 variable "github_repository" {
   description = "Repository whose workflows deploy: `owner/name`. No identity provider when null, or when the account has one already."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9_.-]+(@[0-9]+)?/[A-Za-z0-9_.-]+(@[0-9]+)?$", var.github_repository))
+    error_message = "A repository is owner/name, or owner@id/name@id where GitHub's subjects are immutable: no address, no wildcard."
+  }
 }
 
 variable "image_replication_regions" {
@@ -47,4 +57,9 @@ variable "tags" {
   description = "Tags besides the project's own."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = length(setintersection(keys(var.tags), ["Project", "Environment", "ManagedBy", "Function"])) == 0 && alltrue([for key in keys(var.tags) : !startswith(key, "aws:")])
+    error_message = "Project, Environment, ManagedBy and Function are set here, and AWS keeps aws: for itself: leave out ${join(", ", [for key in keys(var.tags) : key if contains(["Project", "Environment", "ManagedBy", "Function"], key) || startswith(key, "aws:")])}."
+  }
 }

@@ -12,4 +12,9 @@ variable "region" {
   description = "AWS region of the states."
   type        = string
   default     = "ap-southeast-1"
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "A region looks like ap-southeast-1."
+  }
 }

@@ -48,12 +48,15 @@ run "a_retention_that_cloudwatch_has_not_is_refused" {
   expect_failures = [var.job_log_retention_days]
 }
 
-run "what_is_no_account_is_refused" {
+run "what_can_not_be_meant_is_refused" {
   command = plan
 
   variables {
-    account_id = "1"
+    account_id        = "1"
+    region            = "singapore"
+    github_repository = "https://github.com/example/retail-mlops"
+    tags              = { Project = "another" }
   }
 
-  expect_failures = [var.account_id]
+  expect_failures = [var.account_id, var.region, var.github_repository, var.tags]
 }

@@ -20,12 +20,13 @@ run "the_states_are_safe" {
   }
 }
 
-run "what_is_no_account_is_refused" {
+run "what_can_not_be_meant_is_refused" {
   command = plan
 
   variables {
     account_id = "terraform"
+    region     = "singapore"
   }
 
-  expect_failures = [var.account_id]
+  expect_failures = [var.account_id, var.region]
 }

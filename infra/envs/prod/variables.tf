@@ -31,7 +31,7 @@ variable "cluster_admin_arns" {
 
   validation {
     condition     = length(var.cluster_admin_arns) > 0 && alltrue([for arn in var.cluster_admin_arns : can(regex("^arn:aws:iam::[0-9]{12}:(role|user)/", arn))])
-    error_message = "The cluster needs an administrator: ARNs of roles or users."
+    error_message = "The cluster needs an administrator: ARNs of IAM roles or users (arn:aws:iam::…:role/…), not of a role's sessions. Given: ${join(", ", var.cluster_admin_arns)}."
   }
 }
 
@@ -42,7 +42,7 @@ variable "cluster_access_cidrs" {
 
   validation {
     condition     = alltrue([for cidr in var.cluster_access_cidrs : can(cidrnetmask(cidr)) && !endswith(cidr, "/0")])
-    error_message = "Each is an IPv4 range, and not the whole Internet."
+    error_message = "Each is an IPv4 range like 203.0.113.0/24, and not the whole Internet. Given: ${join(", ", var.cluster_access_cidrs)}."
   }
 }
 
@@ -53,7 +53,7 @@ variable "alert_email_addresses" {
 
   validation {
     condition     = alltrue([for address in var.alert_email_addresses : can(regex("^[^@ ]+@[^@ ]+\\.[^@ ]+$", address))])
-    error_message = "Each is an address of mail."
+    error_message = "Each is an address like somebody@example.com. Given: ${join(", ", var.alert_email_addresses)}."
   }
 }
 
@@ -69,13 +69,13 @@ variable "alert_slack" {
 }
 
 variable "github_repository" {
-  description = "Repository whose workflows deploy: `owner/name`. No role for GitHub when null."
+  description = "Repository whose workflows deploy: `owner/name`, or `owner@id/name@id` where GitHub's subjects are immutable. No role for GitHub when null."
   type        = string
   default     = null
 
   validation {
-    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
-    error_message = "A repository is owner/name."
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9_.-]+(@[0-9]+)?/[A-Za-z0-9_.-]+(@[0-9]+)?$", var.github_repository))
+    error_message = "A repository is owner/name, or owner@id/name@id where GitHub's subjects are immutable: no address, no wildcard."
   }
 }
 
@@ -159,4 +159,9 @@ variable "tags" {
   description = "Tags besides the project's own."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = length(setintersection(keys(var.tags), ["Project", "Environment", "ManagedBy", "Function"])) == 0 && alltrue([for key in keys(var.tags) : !startswith(key, "aws:")])
+    error_message = "Project, Environment, ManagedBy and Function are set here, and AWS keeps aws: for itself: leave out ${join(", ", [for key in keys(var.tags) : key if contains(["Project", "Environment", "ManagedBy", "Function"], key) || startswith(key, "aws:")])}."
+  }
 }

@@ -36,7 +36,7 @@ variable "public_access_cidrs" {
 
   validation {
     condition     = alltrue([for cidr in var.public_access_cidrs : can(cidrnetmask(cidr)) && !endswith(cidr, "/0")])
-    error_message = "Each is an IPv4 range, and not the whole Internet."
+    error_message = "Each is an IPv4 range like 203.0.113.0/24, and not the whole Internet. Given: ${join(", ", var.public_access_cidrs)}."
   }
 }
 
@@ -93,6 +93,11 @@ variable "access_entries" {
   validation {
     condition     = alltrue([for entry in values(var.access_entries) : (length(entry.groups) > 0) != (entry.policy != null)])
     error_message = "An entry has either Kubernetes groups or an access policy."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for entry in values(var.access_entries) : [for group in entry.groups : !can(regex("^(system|eks|aws|amazon|iam):", group))]]))
+    error_message = "EKS keeps groups that begin with system:, eks:, aws:, amazon: or iam: for itself; for an administrator use an access policy."
   }
 }
 

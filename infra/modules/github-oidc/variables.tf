@@ -26,6 +26,11 @@ variable "roles" {
     condition     = alltrue([for role in values(var.roles) : length(role.subjects) > 0 && alltrue([for subject in role.subjects : can(regex("^(environment:[A-Za-z0-9_-]+|ref:refs/(heads|tags)/[A-Za-z0-9_./-]+|pull_request)$", subject))])])
     error_message = "A subject is environment:NAME, ref:refs/heads/BRANCH, ref:refs/tags/TAG or pull_request, without wildcards."
   }
+
+  validation {
+    condition     = alltrue(flatten([for statement in flatten([[for role in values(var.roles) : jsondecode(role.policy).Statement]]) : [for action in flatten([try(statement.Action, "*")]) : !can(regex("[*?]", action))]]))
+    error_message = "No action is a wildcard, and each statement has actions."
+  }
 }
 
 variable "max_session_s" {

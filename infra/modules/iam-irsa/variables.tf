@@ -81,8 +81,8 @@ variable "api" {
   })
 
   validation {
-    condition     = !can(regex("\"(Action|NotAction)\":(\\[[^]]*)?\"[^\"]*\\*", var.api.policy))
-    error_message = "No action is a wildcard."
+    condition     = alltrue(flatten([for statement in flatten([jsondecode(var.api.policy).Statement]) : [for action in flatten([try(statement.Action, "*")]) : !can(regex("[*?]", action))]]))
+    error_message = "No action is a wildcard, and each statement has actions."
   }
 }
 

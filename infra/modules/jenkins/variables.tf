@@ -18,6 +18,11 @@ variable "role_name" {
 variable "policy" {
   description = "What pipelines may do (JSON)."
   type        = string
+
+  validation {
+    condition     = alltrue(flatten([for statement in flatten([jsondecode(var.policy).Statement]) : [for action in flatten([try(statement.Action, "*")]) : !can(regex("[*?]", action))]]))
+    error_message = "No action is a wildcard, and each statement has actions."
+  }
 }
 
 variable "instance_type" {
@@ -58,7 +63,7 @@ variable "allowed_cidrs" {
 
   validation {
     condition     = alltrue([for cidr in var.allowed_cidrs : can(cidrnetmask(cidr)) && can(regex("^(10\\.|172\\.(1[6-9]|2[0-9]|3[01])\\.|192\\.168\\.)", cidr))])
-    error_message = "Each is an IPv4 range of private addresses."
+    error_message = "Each is an IPv4 range of private addresses, like 10.1.0.0/16. Given: ${join(", ", var.allowed_cidrs)}."
   }
 }
 

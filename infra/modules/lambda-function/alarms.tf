@@ -1,5 +1,6 @@
 locals {
-  # Name, metric and threshold; all look at minutes, and silence is good.
+  # Name, metric and threshold; all look at minutes, and silence is good. AWS leaves a message out of the oldest's age
+  # once it was received more than three times: what fails again and again shows as errors, and then as a dead letter.
   alarms = {
     errors = {
       description = "invocations fail"

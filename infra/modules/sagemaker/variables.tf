@@ -14,8 +14,8 @@ variable "policy" {
   type        = string
 
   validation {
-    condition     = !can(regex("\"(Action|NotAction)\":(\\[[^]]*)?\"[^\"]*\\*", var.policy))
-    error_message = "No action is a wildcard."
+    condition     = alltrue(flatten([for statement in flatten([jsondecode(var.policy).Statement]) : [for action in flatten([try(statement.Action, "*")]) : !can(regex("[*?]", action))]]))
+    error_message = "No action is a wildcard, and each statement has actions."
   }
 }
 

@@ -28,7 +28,7 @@ locals {
   # What is set otherwise has to be there: it would change nothing, or a name that nobody reads.
   set_otherwise = merge(
     { for function, variables in local.environment_file : "functions.json: environments: ${var.environment}: ${function}" => { function = function, variables = keys(variables) } },
-    { for function, variables in var.overrides : "overrides: ${function}" => { function = function, variables = keys(variables) } },
+    { for function, variables in var.overrides : "function_variables: ${function}" => { function = function, variables = keys(variables) } },
   )
   set_nowhere = flatten([
     for place, set in local.set_otherwise :

@@ -47,7 +47,7 @@ output "functions" {
 
   precondition {
     condition     = length(local.set_nowhere) == 0
-    error_message = "Variables that no function has: ${join(", ", local.set_nowhere)}."
+    error_message = "Variables that no function has, as functions.json names functions and variables: ${join(", ", local.set_nowhere)}."
   }
 
   precondition {

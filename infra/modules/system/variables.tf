@@ -108,7 +108,7 @@ variable "cluster_admin_arns" {
 
   validation {
     condition     = length(var.cluster_admin_arns) > 0 && alltrue([for arn in var.cluster_admin_arns : can(regex("^arn:aws:iam::[0-9]{12}:(role|user)/", arn))])
-    error_message = "The cluster needs an administrator: ARNs of roles or users."
+    error_message = "The cluster needs an administrator: ARNs of IAM roles or users (arn:aws:iam::…:role/…), not of a role's sessions. Given: ${join(", ", var.cluster_admin_arns)}."
   }
 }
 

@@ -39,10 +39,11 @@ run "what_can_not_be_meant_is_refused" {
     service_url           = "api.retail-forecast-dev.internal"
     frozen                = "a \"reason\""
     replication           = { data_bucket_arn = "copies", artifacts_bucket_arn = "copies", kms_key_arn = "key" }
+    tags                  = { Environment = "mine" }
   }
 
   expect_failures = [
     var.account_id, var.region, var.cluster_admin_arns, var.cluster_access_cidrs, var.alert_email_addresses, var.alert_slack,
-    var.github_repository, var.architecture, var.service_url, var.frozen, var.replication,
+    var.github_repository, var.architecture, var.service_url, var.frozen, var.replication, var.tags,
   ]
 }

@@ -128,3 +128,13 @@ run "an_entry_with_both_groups_and_policy_is_refused" {
 
   expect_failures = [var.access_entries]
 }
+
+run "a_group_that_eks_keeps_for_itself_is_refused" {
+  command = plan
+
+  variables {
+    access_entries = { admin = { principal_arn = "arn:aws:iam::123456789012:role/admin", groups = ["system:masters"] } }
+  }
+
+  expect_failures = [var.access_entries]
+}

@@ -62,7 +62,7 @@ run "every_workflow_is_refused" {
   command = plan
 
   variables {
-    roles = { r = { subjects = ["*"], policy = "{}" } }
+    roles = { r = { subjects = ["*"], policy = "{\"Statement\":[]}" } }
   }
 
   expect_failures = [var.roles]
@@ -72,7 +72,7 @@ run "every_branch_is_refused" {
   command = plan
 
   variables {
-    roles = { r = { subjects = ["ref:refs/heads/*"], policy = "{}" } }
+    roles = { r = { subjects = ["ref:refs/heads/*"], policy = "{\"Statement\":[]}" } }
   }
 
   expect_failures = [var.roles]
@@ -82,7 +82,27 @@ run "a_role_for_nobody_is_refused" {
   command = plan
 
   variables {
-    roles = { r = { subjects = [], policy = "{}" } }
+    roles = { r = { subjects = [], policy = "{\"Statement\":[]}" } }
+  }
+
+  expect_failures = [var.roles]
+}
+
+run "a_wildcard_in_an_action_is_refused" {
+  command = plan
+
+  variables {
+    roles = { r = { subjects = ["environment:prod"], policy = jsonencode({ Statement = [{ Effect = "Allow", Action = ["s3:Put*"], Resource = "*" }] }) } }
+  }
+
+  expect_failures = [var.roles]
+}
+
+run "everything_but_an_action_is_refused" {
+  command = plan
+
+  variables {
+    roles = { r = { subjects = ["environment:prod"], policy = jsonencode({ Statement = [{ Effect = "Allow", NotAction = "iam:PassRole", Resource = "*" }] }) } }
   }
 
   expect_failures = [var.roles]

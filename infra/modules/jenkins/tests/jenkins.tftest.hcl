@@ -61,3 +61,13 @@ run "a_disk_too_small_is_refused" {
 
   expect_failures = [var.disk_gb]
 }
+
+run "a_wildcard_in_an_action_is_refused" {
+  command = plan
+
+  variables {
+    policy = jsonencode({ Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "events:*", Resource = "*" }] })
+  }
+
+  expect_failures = [var.policy]
+}

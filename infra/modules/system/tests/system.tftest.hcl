@@ -89,8 +89,8 @@ run "pipelines_have_what_their_steps_call" {
   }
 
   assert {
-    condition     = module.github_oidc.max_session_s == 14400
-    error_message = "A retraining is followed for four hours."
+    condition     = module.github_oidc.max_session_s == 18000
+    error_message = "A retraining is followed for five hours."
   }
 
   assert {
