@@ -36,6 +36,7 @@ resource "aws_iam_role_policy" "cluster_secrets" {
 
 resource "aws_iam_role" "nodes" {
   name = "${var.name}-nodes"
+  # No condition on the source: EC2 gives none when an instance takes its role.
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

@@ -6,6 +6,7 @@ data "aws_ssm_parameter" "image" {
 resource "aws_iam_role" "this" {
   name        = var.role_name
   description = "Pipelines of ${var.name}"
+  # No condition on the source: EC2 gives none when an instance takes its role, and only this account's may.
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
