@@ -97,6 +97,11 @@ run "invoked_by_alarms" {
   }
 
   assert {
+    condition     = aws_lambda_function.this.reserved_concurrent_executions == 3 && aws_lambda_event_source_mapping.this.scaling_config[0].maximum_concurrency == 2
+    error_message = "Beside a full queue an alarm finds room."
+  }
+
+  assert {
     condition = alltrue([
       for permission in values(aws_lambda_permission.alarms) :
       permission.principal == "lambda.alarms.cloudwatch.amazonaws.com" && permission.source_account == "123456789012" && permission.action == "lambda:InvokeFunction" && permission.function_name == var.name
