@@ -29,6 +29,9 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     path, folder = sys.argv[1:]
+    if not os.path.exists(path):
+        print(f"nothing was followed, so there are no reports: no {path}")
+        return
     place = aws.Place.here()
     with open(path) as file:
         wanted = keys(json.load(file))

@@ -230,6 +230,11 @@ class Reports(unittest.TestCase):
         self.assertIn("evaluations/job-2/judgement.json", reports.keys({"training_job": "job-2"}))
         self.assertEqual(reports.keys({}), [])
 
+    def test_a_push_that_failed_was_not_followed(self):
+        with mock.patch("sys.argv", ["reports.py", "nowhere/follow-image.json", "reports"]), redirect_stdout(io.StringIO()) as said:
+            reports.main()
+        self.assertIn("nothing was followed", said.getvalue())
+
 
 if __name__ == "__main__":
     unittest.main()
