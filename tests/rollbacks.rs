@@ -7,6 +7,9 @@
     reason = "a test"
 )]
 
+#[path = "rollbacks/endpoint.rs"]
+mod endpoint;
+
 use domain::{layout::Artifacts, ports::Approval, release::Progress};
 use memory::{ARTIFACTS_BUCKET, Outcome};
 use serde_json::{Value, json};
@@ -205,72 +208,6 @@ fn what_says_nothing_against_the_live_release_changes_nothing() {
 }
 
 #[test]
-fn an_endpoint_update_that_comes_back_takes_the_whole_release_along() {
-    let mut pipeline = scene::live();
-    let (a, good) = (scene::target(&pipeline).release, scene::serves(&pipeline));
-    scene::let_endpoint_updates_come_back(&pipeline);
-    scene::train_on(&mut pipeline, 560);
-    serves(&pipeline, &a);
-    assert_eq!(scene::serves(&pipeline), good);
-    assert_eq!(rollbacks(&pipeline), 1, "{}", explain(&pipeline));
-    assert_eq!(quarantined(&pipeline), ["model"]);
-    let package = pipeline.world.packages()[1].clone();
-    assert_eq!(package.approval, Approval::Rejected);
-    let why = package.approval_description.unwrap();
-    assert!(
-        why.contains("came back on") && why.contains("no capacity"),
-        "{why}"
-    );
-    let one_each = |pipeline: &Pipeline| {
-        let told = |word| told(pipeline, word);
-        (told("Rollback started"), told("Rollback ("))
-    };
-    assert_eq!(one_each(&pipeline), (1, 1));
-
-    // Every word of the endpoint once more, and late.
-    let again: Vec<Value> = pipeline.delivered.clone();
-    let of_endpoint = |event: &&Value| event["detail-type"] == "SageMaker Endpoint State Change";
-    let before = normal(pipeline.world.snapshot().as_json());
-    pipeline.world.advance(std::time::Duration::from_secs(400));
-    for event in again.iter().filter(of_endpoint) {
-        deliver(&mut pipeline, event);
-    }
-    assert_eq!(normal(pipeline.world.snapshot().as_json()), before);
-    assert_eq!(rollbacks(&pipeline), 1);
-}
-
-#[test]
-fn the_endpoints_alarm_its_coming_back_and_a_person_make_one_rollback() {
-    let mut pipeline = scene::live();
-    let (a, good) = (scene::target(&pipeline).release, scene::serves(&pipeline));
-    scene::let_endpoint_updates_come_back(&pipeline);
-    scene::deploy_the_challenger(&mut pipeline);
-    let b = scene::target(&pipeline);
-    assert_eq!(b.progress, Progress::Deploying, "{}", explain(&pipeline));
-    let alarm = scene::endpoint_alarm(&pipeline, &scene::expected(&pipeline));
-    let request = json!({"release": b.release, "request": "1", "by": "ann", "reason": "it is slow", "id": "1"});
-    let request = pipeline
-        .world
-        .envelope("retail-forecast", "RollbackRequested", &[], &request);
-    pipeline.send("roll-back", &scene::direct(&alarm));
-    for event in [&alarm, &request, &alarm] {
-        pipeline.deliver(event);
-    }
-    pipeline.settle();
-    serves(&pipeline, &a);
-    assert_eq!(scene::serves(&pipeline), good);
-    assert_eq!(
-        (
-            told(&pipeline, "Rollback started"),
-            told(&pipeline, "Rollback (")
-        ),
-        (1, 1),
-        "{}",
-        explain(&pipeline)
-    );
-}
-
-#[test]
 fn an_alarms_event_and_its_action_make_one_rollback() {
     let (mut pipeline, a, b) = a_then_b();
     let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
@@ -289,44 +226,6 @@ fn an_alarms_event_and_its_action_make_one_rollback() {
         (1, 1)
     );
     assert_eq!(rollbacks(&pipeline), 1);
-}
-
-#[test]
-fn an_endpoint_that_is_no_concern_of_ours_changes_nothing() {
-    let mut pipeline = scene::live();
-    let before = normal(pipeline.world.snapshot().as_json());
-    let event = |name: &str, status: &str| {
-        let detail =
-            json!({"EndpointName": name, "EndpointConfigName": "x", "EndpointStatus": status});
-        let changed = "SageMaker Endpoint State Change";
-        pipeline
-            .world
-            .envelope("aws.sagemaker", changed, &[], &detail)
-    };
-    let events = [
-        event("retail-forecast-prod", "FAILED"),
-        // What counts is how it is now.
-        event("retail-forecast-dev", "OUT_OF_SERVICE"),
-        event("retail-forecast-dev", "UPDATING"),
-    ];
-    let alarm = scene::endpoint_alarm(&pipeline, "retail-forecast-prod-000000000000");
-    let of_before = scene::endpoint_alarm(&pipeline, "retail-forecast-dev-000000000000");
-    let decided = pipeline.decided("roll-back").len();
-    for event in events.iter().chain([&alarm, &of_before]) {
-        pipeline.send("roll-back", event);
-    }
-    pipeline.settle();
-    assert_eq!(normal(pipeline.world.snapshot().as_json()), before);
-    assert_eq!(
-        pipeline.decided("roll-back")[decided..],
-        [
-            "not-for-this-function",
-            "nothing-wrong",
-            "nothing-wrong",
-            "not-for-this-function",
-            "not-live"
-        ]
-    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use domain::{
     Result,
+    endpoint::lacks_instances,
     ports::Endpoint,
     release::{Progress, Target, endpoint_config},
 };
@@ -69,6 +70,7 @@ pub fn weigh(
     };
     let trigger = Trigger {
         release: Some(accused.clone()),
+        is_evidence: !lacks_instances(&words),
         words,
         ..trigger
     };
@@ -103,6 +105,7 @@ fn on_the_way(
     if is_its_cause {
         return Ok(Trigger {
             release: Some(from.to_owned()),
+            is_evidence: !lacks_instances(&target.cause),
             words: target.cause.clone(),
             ..trigger
         });

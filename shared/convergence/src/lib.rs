@@ -101,7 +101,9 @@ where
 /// What a late write left behind whose invocation died before it looked: its message comes back, and is
 /// decided otherwise by then. While the pointer's target is verified, nobody writes; so whatever else of ours
 /// runs then is such a write, and what the pointer says is written again. That is an error of
-/// [`domain::Class::Transient`]: the event is decided once more, and looks once more.
+/// [`domain::Class::Transient`]: the event is decided once more, and looks once more. The endpoint is written a few
+/// times only, which the pointer counts: one that doesn't keep it is `roll-back`'s to weigh. Its failure reason says
+/// nothing here, since it may be of an earlier update, and one that is taken back may give none.
 pub async fn repair<S, E, K>(
     place: &Place<'_>,
     (store, endpoints, cluster): (&S, &E, &K),
@@ -139,18 +141,34 @@ where
         .filter(|endpoint| {
             // One that is being updated is told of by its own event.
             let is_other = endpoint.config != served && endpoint.config.starts_with(&ours);
-            // One whose last update was taken back would be taken back again, without end: its state is
-            // `roll-back`'s to weigh.
-            let takes_updates = endpoint.failure_reason.is_none();
-            endpoint.status == "InService" && is_other && takes_updates
+            endpoint.status == "InService" && is_other
         });
-    let late = runs.or(tried).or(endpoint.map(|endpoint| endpoint.config));
-    match late {
+    let endpoint = match endpoint {
+        Some(endpoint) => count_repair(place, store, &target.release)
+            .await?
+            .then_some(endpoint.config),
+        None => None,
+    };
+    match runs.or(tried).or(endpoint) {
         Some(late) => {
             Ok(confirm(place, (store, endpoints, cluster), &late, Written::AllPods).await??)
         }
         None => Ok(()),
     }
+}
+
+/// Counts one more write of the endpoint; `false` when there were enough, or the pointer says something else by now.
+async fn count_repair<S>(place: &Place<'_>, store: &S, release: &str) -> Result<bool>
+where
+    S: ObjectStore,
+{
+    let pointer = records::pointer(store, place.artifacts, place.environment).await?;
+    let Some(next) = pointer.value.repair_endpoint(release) else {
+        return Ok(false);
+    };
+    let at = place.artifacts.pointer(place.environment);
+    records::swap(store, &at, &pointer, &next).await?;
+    Ok(true)
 }
 
 /// Takes the canary away, and gives it back when the pointer says by then that another release is tried out:

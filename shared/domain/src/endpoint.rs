@@ -207,6 +207,21 @@ fn trouble(policy: &BlueGreen, alarms: &EndpointAlarms, instances: i32) -> Optio
     })
 }
 
+/// Words of SageMaker's by which it says that it had no instance to give: the region has none of the type
+/// (<https://repost.aws/knowledge-center/sagemaker-endpoint-creation-fail>), or the account's quota is used up.
+const NO_INSTANCES: [&str; 5] = [
+    "InsufficientInstanceCapacity",
+    "CapacityError",
+    "Unable to provision requested ML compute capacity",
+    "ResourceLimitExceeded",
+    "account-level service limit",
+];
+
+/// Whether an endpoint failed for want of instances, as its failure reason says: that is no release's doing.
+pub fn lacks_instances(reason: &str) -> bool {
+    NO_INSTANCES.iter().any(|words| reason.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -296,5 +311,22 @@ mod tests {
         }
         let canary = UpdatePolicy::read(&settings(&[("ENDPOINT_TRAFFIC", "CANARY")])).unwrap();
         assert_eq!(canary.watched_by(&[]).canary_percent, Some(25));
+    }
+
+    #[test]
+    fn a_want_of_instances_is_told_from_a_container_that_does_not_come_up() {
+        for reason in [
+            "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a different ML instance type or after some time.",
+            "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.",
+            "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances, with current utilization of 0 Instances and a request delta of 1 Instances. Please contact AWS support to request an increase for this limit.",
+        ] {
+            assert!(lacks_instances(reason), "{reason}");
+        }
+        for reason in [
+            "The primary container for production variant default did not pass the ping health check. Please check CloudWatch logs for this endpoint.",
+            "no reason given",
+        ] {
+            assert!(!lacks_instances(reason), "{reason}");
+        }
     }
 }

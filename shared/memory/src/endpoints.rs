@@ -81,7 +81,8 @@ pub(crate) fn run(state: &mut State) {
             }
         }
         served.pending = None;
-        served.failure_reason = failure;
+        // An empty one stands for an update that comes back and doesn't say why.
+        served.failure_reason = failure.filter(|reason| !reason.is_empty());
         state.endpoints.insert(name, served);
     }
 }
@@ -113,6 +114,16 @@ fn ensure_config(state: &mut State, spec: &EndpointSpec) -> Result<()> {
     };
     state.endpoint_configs.insert(spec.config.clone(), config);
     Ok(())
+}
+
+impl World {
+    /// The endpoint still says why an update of before failed.
+    pub fn remember_failure(&self, endpoint: &str, reason: &str) {
+        let mut state = self.state.borrow_mut();
+        if let Some(served) = state.endpoints.get_mut(endpoint) {
+            served.failure_reason = Some(reason.to_owned());
+        }
+    }
 }
 
 impl Endpoints for World {

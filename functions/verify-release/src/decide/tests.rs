@@ -70,6 +70,7 @@ fn target(progress: Progress) -> Target {
         given_up_at: None,
         api_serves_since: None,
         judged_at: None,
+        endpoint_repairs: 0,
     }
 }
 

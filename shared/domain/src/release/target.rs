@@ -86,6 +86,14 @@ pub struct Target {
     pub api_serves_since: Option<Timestamp>,
     /// When it was verified or failed.
     pub judged_at: Option<Timestamp>,
+    /// How often the endpoint was given again what it serves, since that was verified.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub endpoint_repairs: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Target {

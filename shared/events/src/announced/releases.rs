@@ -1,5 +1,6 @@
 //! Events on the way from a release to its verification.
 
+use domain::endpoint::lacks_instances;
 use serde::{Deserialize, Serialize};
 
 /// See [`Announced::DeploymentRequested`](super::Announced::DeploymentRequested).
@@ -127,12 +128,15 @@ pub const CLUSTER: &str = "cluster";
 /// [`ReleaseFailed::stage`] of a release that has a quarantined part.
 pub const QUARANTINE: &str = "quarantine";
 
+/// [`ReleaseFailed::stage`] of a release whose endpoint failed.
+pub const ENDPOINT: &str = "endpoint";
+
 /// The stages that speak against the release itself. Every other one is a circumstance: the way back is
 /// the same, and nothing is quarantined for it.
 pub const EVIDENCE: [&str; 7] = [
     "canary",
     "rollout",
-    "endpoint",
+    ENDPOINT,
     "health",
     "predict",
     "golden-rows",
@@ -157,8 +161,9 @@ pub struct ReleaseFailed {
 }
 
 impl ReleaseFailed {
-    /// Whether it speaks against the release itself.
+    /// Whether it speaks against the release itself. An endpoint that found no instances doesn't.
     pub fn is_evidence(&self) -> bool {
-        EVIDENCE.contains(&self.stage.as_str())
+        let is_want = self.stage == ENDPOINT && lacks_instances(&self.reason);
+        EVIDENCE.contains(&self.stage.as_str()) && !is_want
     }
 }
