@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use domain::release::Progress;
+use memory::{CrashPoint, When};
 use stories::{
     Pipeline,
     checks::{a_then_b, alarm_of_live, deliver, explain, notice, quarantined, serves, told},
@@ -108,4 +109,111 @@ fn a_request_whose_way_back_was_given_up_is_not_tried_again_by_its_copy() {
     let another = scene::asked_to_go_back(&pipeline, None, "2");
     deliver(&mut pipeline, &another);
     serves(&pipeline, &a);
+}
+
+#[test]
+fn each_round_of_a_way_back_that_fails_is_told_once() {
+    let (mut pipeline, a, _) = a_then_b();
+    scene::pause(&pipeline, true);
+    for round in 1..=3 {
+        if round == 1 {
+            alarm_of_live(&mut pipeline);
+        } else {
+            pipeline.world.advance(Duration::from_secs(20));
+            let asked = scene::asked_to_go_back(&pipeline, None, &round.to_string());
+            deliver(&mut pipeline, &asked);
+        }
+        // What failed before comes once more.
+        let again: Vec<_> = pipeline.delivered.clone();
+        for failed in again
+            .iter()
+            .filter(|event| event["detail-type"] == "RollbackFailed")
+        {
+            deliver(&mut pipeline, failed);
+        }
+        assert_eq!(told(&pipeline, "Rollback started"), 3 * round);
+        assert_eq!(told(&pipeline, "ROLLBACK FAILED"), round);
+        assert_eq!(scene::target(&pipeline).release, a);
+    }
+}
+
+#[test]
+fn a_round_that_was_given_up_is_told_though_the_next_one_began_before_that() {
+    let (mut pipeline, a, _) = a_then_b();
+    scene::pause(&pipeline, true);
+    // It dies between the pointer and the announcement.
+    pipeline
+        .world
+        .interleave("announce RollbackGivenUp", |world| {
+            let (effect, when) = (1, When::Before);
+            world.crash_at(Some(CrashPoint { effect, when }));
+        });
+    let release = scene::target(&pipeline).release;
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &release);
+    pipeline.deliver(&alarm);
+    let given_up = |pipeline: &Pipeline| {
+        let target = scene::target(pipeline);
+        matches!(target.progress, Progress::Failed { .. })
+    };
+    while !given_up(&pipeline) {
+        assert!(pipeline.moves(), "{}", explain(&pipeline));
+    }
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 0);
+    // A person is heard before its message is back.
+    let mut second = Pipeline::new(pipeline.world.clone());
+    second.deliver(&scene::asked_to_go_back(&pipeline, None, "1"));
+    second.work();
+    assert!(!given_up(&pipeline), "{}", explain(&second));
+    while pipeline.moves() | second.moves() {}
+    assert!(given_up(&pipeline), "{}", explain(&second));
+    assert_eq!(scene::target(&pipeline).release, a);
+    assert_eq!(
+        told(&pipeline, "Rollback started"),
+        6,
+        "{}",
+        explain(&pipeline)
+    );
+    assert_eq!(
+        told(&pipeline, "ROLLBACK FAILED"),
+        2,
+        "{}",
+        explain(&pipeline)
+    );
+}
+
+#[test]
+fn a_request_that_is_sent_again_on_its_way_back_is_no_other_one() {
+    let (mut pipeline, a, _) = a_then_b();
+    let asked = scene::asked_to_go_back(&pipeline, None, "1");
+    pipeline.deliver(&asked);
+    pipeline.work();
+    pipeline.world.advance(Duration::from_secs(2));
+    let again = scene::asked_to_go_back(&pipeline, None, "1");
+    assert_ne!(asked["time"], again["time"]);
+    deliver(&mut pipeline, &again);
+    serves(&pipeline, &a);
+    assert_eq!(
+        told(&pipeline, "Rollback started"),
+        1,
+        "{}",
+        explain(&pipeline)
+    );
+    assert_eq!(told(&pipeline, "Rollback ("), 1);
+}
+
+#[test]
+fn who_asks_to_go_further_on_the_way_back_to_the_first_release_does_not_end_it() {
+    let (mut pipeline, a, b) = a_then_b();
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    pipeline.deliver(&alarm);
+    pipeline.work();
+    let target = scene::target(&pipeline);
+    assert!(matches!(target.progress, Progress::Restoring { .. }));
+    pipeline.world.advance(Duration::from_secs(2));
+    let asked = scene::asked_to_go_back(&pipeline, Some(&a), "1");
+    deliver(&mut pipeline, &asked);
+    serves(&pipeline, &a);
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
+    let body = notice(&pipeline, "ROLLBACK FAILED");
+    assert!(body.contains("no release is known good but"), "{body}");
 }

@@ -264,17 +264,20 @@ where
     announce(ports.bus, given_up).await
 }
 
-/// Calls people, and changes nothing.
+/// Calls people, and changes nothing but the record of what `is_new`.
 pub(crate) async fn call<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
     given_up: &GiveUp,
+    is_new: bool,
 ) -> Result<()>
 where
     S: ObjectStore,
     B: Bus,
 {
-    keep(config, ports.store, given_up).await?;
+    if is_new {
+        keep(config, ports.store, given_up).await?;
+    }
     announce(ports.bus, given_up).await
 }
 
@@ -321,7 +324,8 @@ fn closed(pointer: &Pointer, from: &str, reason: &str, now: Timestamp) -> Option
         let failed = pointer.failed(from, &format!("rollback: {reason}"), now)?;
         return failed.give_up(from, now);
     }
-    if !matches!(target.progress, Progress::Restoring { .. }) {
+    if !matches!(&target.progress, Progress::Restoring { from: bad, .. } if bad == from) {
+        // A way back from something else goes on.
         return None;
     }
     pointer.failed(&target.release, &format!("rollback: {reason}"), now)

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::Config;
-pub use again::again;
+pub use again::{again, untold};
 pub use guard::canary_instead;
 pub(crate) use guard::{beside, live_beside, unguarded};
 use guard::{call_people, past_guard, stays, verified};
@@ -272,7 +272,12 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
         && bad == from
     {
         return if trigger.is_cause_of(target) {
-            roll_back(trigger, facts, target, from, *attempt, config)
+            // A request that is sent twice says another time, and is the same way back.
+            let trigger = Trigger {
+                at: target.caused_at,
+                ..trigger.clone()
+            };
+            roll_back(&trigger, facts, target, from, *attempt, config)
         } else {
             Ok(Decision::AlreadyThere { reason: since })
         };

@@ -120,9 +120,14 @@ where
         // Before it is laid to the live release: an update that nobody stands for any more may have ended.
         repair(config, ports, &pointer.value).await?;
     }
-    let (decision, barred) = rule(config, ports, &received, &pointer.value).await?;
-    if let Some(barred) = &barred {
-        back::call(config, ports, barred).await?;
+    let (decision, besides) = rule(config, ports, &received, &pointer.value).await?;
+    if let Some(given_up) = &besides {
+        // What was tried has its record, and a later one by now.
+        let is_new = !matches!(
+            received.event,
+            Event::Announced(Announced::RollbackFailed(_))
+        );
+        back::call(config, ports, given_up, is_new).await?;
     }
     match &decision {
         Decision::RollBack(rollback) => {
@@ -181,8 +186,8 @@ where
     convergence::repair(&place, targets, pointer).await
 }
 
-/// Gathers what the event needs to be decided, and decides; and where a canary goes instead of what is live, whose
-/// own way back is barred, what people are told of that.
+/// Gathers what the event needs to be decided, and decides; and what people are told besides, of another way back
+/// that isn't gone.
 async fn rule<S, R, K, W, B, C>(
     config: &Config,
     ports: &Ports<'_, S, R, K, W, B, C>,
@@ -197,7 +202,8 @@ where
 {
     if let Event::Announced(Announced::RollbackFailed(failed)) = &received.event {
         let facts = gather(config, ports, pointer, Some(&failed.from)).await?;
-        return Ok((decide::again(failed, received.time, &facts, config)?, None));
+        let decision = decide::again(failed, received.time, &facts, config)?;
+        return Ok((decision, decide::untold(failed, &facts, config)));
     }
     let (trigger, word) = match trigger(config, &received.event, received.time) {
         Ok(spoken) => spoken,

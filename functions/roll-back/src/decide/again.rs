@@ -34,11 +34,13 @@ pub fn again(
     let attempt = match &target.progress {
         Progress::Restoring { from, attempt } if *from == failed.from => *attempt,
         // A crash came between the pointer and the announcement.
-        Progress::Failed { .. } => return Ok(given_up(failed, facts, config)),
+        Progress::Failed { .. } => {
+            return Ok(Decision::GiveUp(Box::new(given_up(failed, facts, config))));
+        }
         _ => return Ok(over()),
     };
     if attempt == failed.attempt && attempt >= config.max_attempts {
-        return Ok(given_up(failed, facts, config));
+        return Ok(Decision::GiveUp(Box::new(given_up(failed, facts, config))));
     }
     if attempt > failed.attempt + 1 {
         return Ok(Decision::AlreadyThere {
@@ -76,8 +78,20 @@ pub fn again(
     )
 }
 
-fn given_up(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Decision {
-    Decision::GiveUp(Box::new(GiveUp {
+/// What people are told of a way back that was given up, where the next one, which was asked for, began before that
+/// was told: a crash came between the pointer and the announcement.
+pub fn untold(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Option<Box<GiveUp>> {
+    let target = facts.pointer.target.as_ref()?;
+    let is_round_before = target.release == failed.release
+        && target.gone_from.as_ref() == Some(&failed.from)
+        && target.caused_at > failed.caused_at
+        && target.progress != Progress::Verified;
+    let was_last = failed.attempt >= config.max_attempts;
+    (is_round_before && was_last).then(|| Box::new(given_up(failed, facts, config)))
+}
+
+fn given_up(failed: &RollbackFailed, facts: &Facts, config: &Config) -> GiveUp {
+    GiveUp {
         from: failed.from.clone(),
         cause: format!("the way back to {}", failed.release),
         reason: format!(
@@ -91,5 +105,5 @@ fn given_up(failed: &RollbackFailed, facts: &Facts, config: &Config) -> Decision
         caused_at: failed.caused_at,
         guilty: None,
         sides: facts.sides(Some(&failed.release)),
-    }))
+    }
 }
