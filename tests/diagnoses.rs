@@ -98,6 +98,39 @@ fn of_a_model_and_an_instance_type_only_the_model_can_be_tried() {
 }
 
 #[test]
+fn a_guilty_model_that_must_not_be_rejected_stays_away_and_is_left_to_a_person() {
+    let mut pipeline = scene::live();
+    let a = scene::target(&pipeline).release;
+    pipeline.set_for_deployments("ENDPOINT_INSTANCE_TYPE", "ml.m5.large");
+    scene::train_on(&mut pipeline, 560);
+    let second = pipeline.world.packages()[1].model_uri.clone();
+    pipeline
+        .world
+        .predict_with(move |uri| uri == second, |_| 0.0);
+    // The role may not (403 from UpdateModelPackage).
+    pipeline.world.refuse_effects_of("reject ", "not allowed");
+    alarm_of_live(&mut pipeline);
+    serves(&pipeline, &a);
+    let arn = pipeline.world.packages()[1].arn.clone();
+    assert_eq!(pipeline.world.packages()[1].approval, Approval::Approved);
+    assert_eq!(quarantined(&pipeline), ["release", "model"]);
+    assert_eq!(told(&pipeline, "Cause found"), 1, "{}", explain(&pipeline));
+    let body = notice(&pipeline, "Cause found");
+    let by_hand = format!("By hand: set the approval status of {arn} to Rejected");
+    assert!(
+        body.contains(&by_hand) && body.contains("not allowed"),
+        "{body}"
+    );
+
+    // The registry calls it Approved, and nothing deploys it, with the old instances either.
+    pipeline.set_for_deployments("ENDPOINT_INSTANCE_TYPE", "ml.t2.medium");
+    scene::approve(&mut pipeline, &arn);
+    serves(&pipeline, &a);
+    let body = notice(&pipeline, "Skipped (dev, retail-forecast-models/2");
+    assert!(body.contains("is quarantined since"), "{body}");
+}
+
+#[test]
 fn a_way_back_over_a_quarantined_release_changes_model_and_image_and_tells_them_apart() {
     for (bad, expected) in [("model", "model"), ("image", "image"), ("none", "")] {
         let mut pipeline = scene::stage();
