@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::data::{Least, Uploads};
 
 /// What the demonstration sets otherwise than a deployment on AWS.
-pub(crate) const SETTINGS: &str = "verify-release and judge-canary look again after 1 s instead of 10 s; a canary bakes for 20 s instead of 600 s, measured in periods of 10 s instead of 60 s; alarms have 3 periods of 10 s instead of 60 s, and the API publishes its metrics every 5 s instead of 60 s; endpoint updates bake for 20 s instead of 300 s, under alarms of 1 period of 10 s instead of 2 of 60 s, on metrics of every 5 s instead of 60 s";
+pub(crate) const SETTINGS: &str = "verify-release and judge-canary look again after 1 s instead of 10 s; a canary bakes for 20 s instead of 600 s, measured in periods of 10 s instead of 60 s, and until it answered 100 requests instead of 50; alarms have 3 periods of 10 s instead of 60 s, and the API publishes its metrics every 5 s instead of 60 s; endpoint updates bake for 20 s instead of 300 s, under alarms of 1 period of 10 s instead of 2 of 60 s, on metrics of every 5 s instead of 60 s";
 
 /// What clouds are started from.
 pub(crate) struct House {
@@ -120,6 +120,7 @@ fn overrides() -> BTreeMap<String, BTreeMap<String, String>> {
             "judge-canary",
             &[
                 ("CANARY_BAKE_S", "20"),
+                ("CANARY_MIN_REQUESTS", "100"),
                 ("CANARY_PERIOD_S", "10"),
                 ("LOOK_AGAIN_S", "1"),
             ],

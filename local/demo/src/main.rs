@@ -14,6 +14,8 @@ mod report;
 mod scenes;
 mod screen;
 mod stories;
+mod troubles;
+mod unjudged;
 mod warden;
 mod weekly;
 mod words;

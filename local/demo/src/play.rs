@@ -51,7 +51,7 @@ pub(crate) const SCENES: [(usize, &str, &str); 9] = [
     (
         7,
         "A canary that does worse than what is live",
-        "one pod of three; its error rate in the same periods ends it; the live pods go on, and the image is quarantined",
+        "one pod of three; too few of its answers fail for an alarm, and more than the live release's in the same periods, which ends it; the live pods go on, and the image is quarantined",
     ),
     (
         8,
@@ -151,7 +151,8 @@ pub(crate) async fn play(
             12 => stage.diagnosis().await,
             13 => stage.way_back().await,
             14 => stage.requests().await,
-            _ => stage.unsupported_image().await,
+            15 => stage.unsupported_image().await,
+            _ => stage.unjudged_model().await,
         };
         (report.outcome, report.seen) = match seen {
             Ok(seen) => (Outcome::Passed, seen),

@@ -352,17 +352,6 @@ impl Stage<'_> {
         Ok(vec![])
     }
 
-    /// What the functions refused or failed at, for a person who has to find out why.
-    async fn troubles(&self) -> String {
-        let mut lines = vec![];
-        for function in self.cloud.functions() {
-            let logs = self.cloud.logs(function).await.unwrap_or_default();
-            let troubles = logs.iter().filter_map(|line| words::trouble(line));
-            lines.extend(troubles.map(|trouble| format!("\n    {function} {trouble}")));
-        }
-        lines.into_iter().take(20).collect()
-    }
-
     /// The newest fact of a type; one that was told again isn't new.
     pub(crate) fn newest(&self, detail_type: &str) -> Option<Value> {
         let told = self.tap.seen.iter();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Numbers, titles, and what has to be seen.
-pub(crate) const STORIES: [(usize, &str, &str); 6] = [
+pub(crate) const STORIES: [(usize, &str, &str); 7] = [
     (
         10,
         "Requests and jobs that fail",
@@ -44,6 +44,11 @@ pub(crate) const STORIES: [(usize, &str, &str); 6] = [
         15,
         "An image that ECR's scanner can't read",
         "the pipeline's own scan of it counts: it found HIGH ones, so it is stopped",
+    ),
+    (
+        16,
+        "A model that can't be judged",
+        "told; told again when the same data comes again; there is no verdict that a person could override",
     ),
 ];
 
@@ -350,7 +355,7 @@ impl Stage<'_> {
         self.package_of(&pushed.await?).await
     }
 
-    async fn request(&self, detail_type: &str, detail: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn request(&self, detail_type: &str, detail: &Value) -> anyhow::Result<()> {
         let bus = self.cloud.place().event_bus();
         self.cloud
             .put_event(&bus, "retail-forecast", detail_type, detail)

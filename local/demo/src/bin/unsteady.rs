@@ -1,7 +1,9 @@
 //! The forecasting API with a defect, for the demonstration: it passes every check, and after
-//! `SOUND_ANSWERS` answers (150) of the path `DEFECT` (`/predict`) it answers 500 there.
+//! `SOUND_ANSWERS` answers (150) of the path `DEFECT` (`/predict`) it answers 500 there, each time or just
+//! each `FAILS_EACH`-th time (1).
 
 use std::{
+    num::NonZeroU32,
     str::FromStr,
     sync::{
         Arc,
@@ -41,7 +43,17 @@ struct Defect {
     service: Arc<Service>,
     path: String,
     sound_answers: u32,
+    fails_each: NonZeroU32,
     answers: AtomicU32,
+}
+
+impl Defect {
+    /// Whether the next answer of the path fails.
+    fn fails(&self) -> bool {
+        let before = self.answers.fetch_add(1, Ordering::Relaxed);
+        let unsound = (before + 1).saturating_sub(self.sound_answers);
+        unsound > 0 && unsound % self.fails_each == 0
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -62,6 +74,7 @@ async fn main() -> anyhow::Result<()> {
         service: Arc::clone(&service),
         path: own("DEFECT", "/predict".to_owned())?,
         sound_answers: own("SOUND_ANSWERS", SOUND_ANSWERS)?,
+        fails_each: own("FAILS_EACH", NonZeroU32::MIN)?,
         answers: AtomicU32::new(0),
     });
     let app = router(service).layer(from_fn_with_state(defect, fail));
@@ -73,8 +86,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn fail(State(defect): State<Arc<Defect>>, request: Request, next: Next) -> Response {
-    let asked = request.uri().path() == defect.path;
-    if asked && defect.answers.fetch_add(1, Ordering::Relaxed) >= defect.sound_answers {
+    if request.uri().path() == defect.path && defect.fails() {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         defect.service.recorder.record(status, Duration::ZERO);
         return (status, "the defect of the demonstration").into_response();
