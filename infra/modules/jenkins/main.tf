@@ -50,7 +50,7 @@ resource "aws_vpc_security_group_ingress_rule" "page" {
   for_each = var.allowed_cidrs
 
   security_group_id = aws_security_group.this.id
-  description       = "Jenkins' page"
+  description       = "Page of Jenkins"
   ip_protocol       = "tcp"
   from_port         = 8080
   to_port           = 8080
@@ -70,7 +70,7 @@ resource "aws_vpc_security_group_egress_rule" "http" {
   for_each = { api = var.network_cidr, packages = "0.0.0.0/0" }
 
   security_group_id = aws_security_group.this.id
-  description       = each.key == "api" ? "The forecasting API inside the network" : "The distribution's signed packages: its mirrors have no HTTPS"
+  description       = each.key == "api" ? "The forecasting API inside the network" : "Signed packages of the distribution: its mirrors have no HTTPS"
   ip_protocol       = "tcp"
   from_port         = 80
   to_port           = 80

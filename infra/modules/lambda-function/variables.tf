@@ -12,6 +12,11 @@ variable "description" {
   description = "What the function is for."
   type        = string
   default     = ""
+
+  validation {
+    condition     = length(var.description) <= 256
+    error_message = "Lambda takes descriptions of up to 256 characters; this one has ${length(var.description)}."
+  }
 }
 
 variable "package" {

@@ -11,8 +11,9 @@ module "functions" {
   source   = "../lambda-function"
   for_each = local.functions
 
-  name                 = each.value.name
-  description          = join("; ", [for rule in values(each.value.rules) : rule.description])
+  name = each.value.name
+  # What wakes it, as far as Lambda takes it; each rule has its own in full.
+  description          = substr(join("; ", [for rule in values(each.value.rules) : rule.description]), 0, 256)
   limits               = each.value.limits
   visibility_timeout_s = each.value.queue.visibility_timeout_s
   environment          = each.value.environment

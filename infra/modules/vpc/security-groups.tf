@@ -8,7 +8,7 @@ resource "aws_security_group" "endpoints" {
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   security_group_id = aws_security_group.endpoints.id
-  description       = "The network's own addresses"
+  description       = "Addresses of the network"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
@@ -28,7 +28,7 @@ resource "aws_vpc_security_group_egress_rule" "functions_inside" {
   for_each = { http = 80, https = 443 }
 
   security_group_id = aws_security_group.functions.id
-  description       = "Cluster, endpoints and the API's load balancer (${each.key})"
+  description       = "Cluster, endpoints and load balancer of the API (${each.key})"
   ip_protocol       = "tcp"
   from_port         = each.value
   to_port           = each.value

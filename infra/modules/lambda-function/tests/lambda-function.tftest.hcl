@@ -260,3 +260,13 @@ run "a_name_too_long_is_refused" {
 
   expect_failures = [var.name]
 }
+
+run "a_description_that_lambda_does_not_take_is_refused" {
+  command = plan
+
+  variables {
+    description = join("", [for n in range(257) : "x"])
+  }
+
+  expect_failures = [var.description]
+}
