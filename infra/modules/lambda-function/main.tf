@@ -1,3 +1,8 @@
+locals {
+  # Room for an alarm's own invocation beside a full queue.
+  reserved_concurrency = var.limits.concurrency + min(length(var.alarm_arns), 1)
+}
+
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
@@ -23,9 +28,8 @@ resource "aws_lambda_function" "this" {
   s3_key            = var.package.key
   s3_object_version = var.package.version
 
-  # The mapping never has more invocations at once; what is reserved is also a limit for all others, and so has room
-  # for an alarm's own invocation beside a full queue.
-  reserved_concurrent_executions = var.reserve_concurrency ? var.limits.concurrency + (length(var.alarm_arns) > 0 ? 1 : 0) : -1
+  # The mapping never has more invocations at once; what is reserved is also a limit for all others.
+  reserved_concurrent_executions = var.reserve_concurrency ? local.reserved_concurrency : -1
 
   ephemeral_storage {
     size = var.limits.ephemeral_storage_mb
