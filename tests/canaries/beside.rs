@@ -285,3 +285,22 @@ fn what_a_canary_isnt_blamed_for_isnt_laid_to_it_wherever_its_way_back_is_stoppe
         );
     });
 }
+
+#[test]
+fn a_canary_goes_where_the_way_back_of_what_is_live_was_begun_and_is_barred_after_a_crash() {
+    let (mut pipeline, [_, b, _]) = two_and_a_canary(false);
+    // The pointer has moved; the process dies, and Helm takes the Deployment before its message is back.
+    pipeline.world.interleave("retire_canary ", |world| {
+        world.edit_deployment(|deployment| deployment.image_managers.push("helm".to_owned()));
+        let (effect, when) = (1, When::Before);
+        world.crash_at(Some(CrashPoint { effect, when }));
+    });
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    checks::deliver(&mut pipeline, &alarm);
+    let why = explain(&pipeline);
+    let target = scene::target(&pipeline);
+    assert!(matches!(target.progress, Progress::Failed { .. }), "{why}");
+    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1, "{why}");
+    let world = pipeline.world.snapshot();
+    assert_eq!(world.as_json()["canary"]["wanted"], 0, "{why}");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use convergence::{Place, Written, confirm};
+use convergence::{Written, confirm, retire_canary};
 use domain::{
     Class, Error, Result, Step,
     alarms::candidate_names,
@@ -200,12 +200,7 @@ where
         }
     }
     ports.alarms.remove_alarms(&over).await?;
-    let place = Place {
-        artifacts: &artifacts,
-        environment: &config.environment,
-        endpoint: &config.endpoint,
-        role_arn: &config.role_arn,
-    };
+    let place = config.place(&artifacts);
     let targets = (ports.store, ports.sagemaker, ports.cluster);
     // Where the endpoint takes nothing yet, only the Deployment was written.
     confirm(&place, targets, release, Written::AllPods).await??;
@@ -238,8 +233,13 @@ where
         guilty,
         ..
     } = given_up;
+    let artifacts = config.artifacts();
     if pointer.value.targets(from) {
         ports.cluster.retire_canary().await?;
+    } else if is_left(&pointer.value, from) {
+        // A crash may have come between the pointer and the canary that was tried out beside it.
+        let environment = (&artifacts, config.environment.as_str());
+        retire_canary(environment, (ports.store, ports.cluster)).await?;
     }
     if let Some(guilty) = guilty {
         list(config, ports.store, guilty).await?;
@@ -255,7 +255,7 @@ where
         announce(ports.bus, given_up).await?;
     }
     if let Some(next) = next {
-        let at = config.artifacts().pointer(&config.environment);
+        let at = artifacts.pointer(&config.environment);
         records::swap(ports.store, &at, pointer, &next).await?;
     }
     if is_canary {
@@ -317,6 +317,13 @@ fn is_canary(pointer: &Pointer, release: &str) -> bool {
     })
 }
 
+/// Whether this release is being gone away from.
+fn is_left(pointer: &Pointer, release: &str) -> bool {
+    pointer.target.as_ref().is_some_and(
+        |target| matches!(&target.progress, Progress::Restoring { from, .. } if from == release),
+    )
+}
+
 /// The pointer without the way back, or the canary, that was open; `None` when none was.
 fn closed(pointer: &Pointer, from: &str, reason: &str, now: Timestamp) -> Option<Pointer> {
     let target = pointer.target.as_ref()?;
@@ -324,7 +331,7 @@ fn closed(pointer: &Pointer, from: &str, reason: &str, now: Timestamp) -> Option
         let failed = pointer.failed(from, &format!("rollback: {reason}"), now)?;
         return failed.give_up(from, now);
     }
-    if !matches!(&target.progress, Progress::Restoring { from: bad, .. } if bad == from) {
+    if !is_left(pointer, from) {
         // A way back from something else goes on.
         return None;
     }

@@ -78,6 +78,16 @@ impl Config {
     fn artifacts(&self) -> Artifacts {
         Artifacts::new(&self.artifacts_bucket)
     }
+
+    /// Where the environment converges.
+    fn place<'a>(&'a self, artifacts: &'a Artifacts) -> Place<'a> {
+        Place {
+            artifacts,
+            environment: &self.environment,
+            endpoint: &self.endpoint,
+            role_arn: &self.role_arn,
+        }
+    }
 }
 
 /// The ports that a rollback needs.
@@ -176,12 +186,7 @@ where
     K: Cluster + Canaries,
 {
     let artifacts = config.artifacts();
-    let place = Place {
-        artifacts: &artifacts,
-        environment: &config.environment,
-        endpoint: &config.endpoint,
-        role_arn: &config.role_arn,
-    };
+    let place = config.place(&artifacts);
     let targets = (ports.store, ports.sagemaker, ports.cluster);
     convergence::repair(&place, targets, pointer).await
 }
