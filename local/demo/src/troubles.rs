@@ -2,15 +2,20 @@
 
 use local_cloud::Depths;
 
-use crate::{scenes::Stage, words};
+use crate::{
+    scenes::Stage,
+    words::{self, text},
+};
 
 /// Most lines of what was refused and failed.
 const MOST: usize = 20;
+/// Of the events that were seen, whether or not they were waited for.
+const LAST_EVENTS: usize = 8;
 /// Of the log of a function that has something to do still.
 const LAST_LINES: usize = 8;
 
 impl Stage<'_> {
-    /// What the functions refused or failed at, and what they haven't done yet.
+    /// What the functions refused or failed at, what they haven't done yet, and what happened last.
     pub(crate) async fn troubles(&self) -> String {
         let mut lines = vec![];
         for function in self.cloud.functions() {
@@ -22,6 +27,14 @@ impl Stage<'_> {
         for function in self.cloud.functions() {
             lines.extend(self.under_way(function).await);
         }
+        let events = self.tap.seen.iter();
+        let last = events.skip(self.tap.seen.len().saturating_sub(LAST_EVENTS));
+        lines.extend(last.map(|event| {
+            let detail = &event["detail"];
+            let why = ["reason", "cause"].map(|field| detail[field].as_str());
+            let why = why.into_iter().flatten().next().unwrap_or_default();
+            format!("\n    seen: {} {why}", text(&event["detail-type"]))
+        }));
         lines.concat()
     }
 
