@@ -17,14 +17,13 @@ use std::{
 
 use domain::{
     layout::Artifacts,
-    ports::{Approval, Clock as _, EndpointSpec, Endpoints as _},
-    release::Progress,
+    ports::{EndpointSpec, Endpoints as _},
 };
 use memory::{ARTIFACTS_BUCKET, CrashPoint, Outcome, When, World};
 use serde_json::{Value, json};
 use stories::{
     Pipeline, agree,
-    checks::{a_then_b, deliver, explain, quarantined, serves, told},
+    checks::{a_then_b, deliver, explain, serves, told},
     scene,
 };
 
@@ -169,140 +168,6 @@ fn a_release_whose_place_is_taken_leaves_no_alarm_wherever_its_successor_is_stop
         point = Some(CrashPoint { effect, when });
     }
     assert!(tried > 10, "{tried} effects");
-}
-
-/// What keeps a deployment that was interrupted from going on.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Hindrance {
-    Rejected,
-    Frozen,
-    Helm,
-    NewerImage,
-}
-
-/// A deployment dies after this effect; what comes in its way happens before its message is back.
-fn interrupted(pipeline: &mut Pipeline, effect: &str, hindrance: Hindrance) {
-    let events = if hindrance == Hindrance::NewerImage {
-        push(pipeline, "build-2")
-    } else {
-        scene::refuse_a_challenger(pipeline);
-        scene::override_refusal(pipeline);
-        let arn = pipeline.world.packages().last().unwrap().arn.clone();
-        vec![pipeline.world.approve(&arn).unwrap()]
-    };
-    late(pipeline, effect, |_| {});
-    // Of an image the one event that begins.
-    pipeline.deliver(&events[0]);
-    pipeline.work();
-    match hindrance {
-        Hindrance::Rejected => {
-            let arn = pipeline.world.packages().last().unwrap().arn.clone();
-            let rejected = pipeline
-                .world
-                .set_approval(&arn, Approval::Rejected, Some("oops"));
-            pipeline.deliver(&rejected.unwrap());
-        }
-        Hindrance::Frozen => pipeline.set_for_deployments("FROZEN", "peak season"),
-        Hindrance::Helm => pipeline
-            .world
-            .edit_deployment(|deployment| deployment.image_managers.push("helm".to_owned())),
-        Hindrance::NewerImage => {
-            for event in push(pipeline, "build-3") {
-                pipeline.deliver(&event);
-            }
-        }
-    }
-}
-
-fn push(pipeline: &Pipeline, build: &str) -> Vec<Value> {
-    let tags = ["latest-dev", build];
-    let world = &pipeline.world;
-    world.push_image("retail-forecast-infer", &tags, &[("LOW", 2)])
-}
-
-#[test]
-fn a_deployment_that_dies_and_may_not_go_on_leads_back_and_blames_nothing() {
-    let effects = ["ensure_alarm ", "ensure_endpoint ", "apply "];
-    let canary = ["ensure_alarm ", "ensure_canary "];
-    let cases = effects.map(|effect| ("rolling", effect));
-    let cases = cases
-        .into_iter()
-        .chain(canary.map(|effect| ("canary", effect)));
-    for (strategy, effect) in cases {
-        for hindrance in [
-            Hindrance::Rejected,
-            Hindrance::Frozen,
-            Hindrance::Helm,
-            Hindrance::NewerImage,
-        ] {
-            let mut pipeline = scene::live();
-            let (a, good) = (scene::target(&pipeline).release, scene::serves(&pipeline));
-            pipeline.set_for_deployments("STRATEGY", strategy);
-            interrupted(&mut pipeline, effect, hindrance);
-            let b = scene::target(&pipeline).release;
-            assert_ne!(a, b);
-            let began = pipeline.world.now();
-            pipeline.settle();
-            let told_why = format!("{strategy} {effect}{hindrance:?}: {}", explain(&pipeline));
-            let target = scene::target(&pipeline);
-            match hindrance {
-                // The Deployment was written, and is somebody else's as well by then: people are told.
-                Hindrance::Helm if effect == "apply " => {
-                    assert!(
-                        matches!(target.progress, Progress::Failed { .. }),
-                        "{told_why}"
-                    );
-                    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1, "{told_why}");
-                }
-                Hindrance::NewerImage => {
-                    serves(&pipeline, &target.release);
-                    assert!(target.release != a && target.release != b, "{told_why}");
-                }
-                _ => {
-                    serves(&pipeline, &a);
-                    assert_eq!(scene::serves(&pipeline), good, "{told_why}");
-                    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 0, "{told_why}");
-                }
-            }
-            let seconds = pipeline.world.now().duration_since(began).as_secs();
-            assert!(seconds < 2400, "{seconds} s: {told_why}");
-            assert_eq!(quarantined(&pipeline), Vec::<String>::new(), "{told_why}");
-        }
-    }
-}
-
-#[test]
-fn a_first_deployment_that_dies_and_may_not_go_on_is_told_of_and_tried_again_by_a_newer_cause() {
-    let mut pipeline = scene::stage();
-    late(&pipeline, "ensure_endpoint ", |_| {});
-    let image = push(&pipeline, "build-1");
-    for event in &image {
-        pipeline.deliver(event);
-    }
-    pipeline.settle();
-    let data = scene::upload(&pipeline, 500);
-    pipeline.deliver(&data);
-    for _ in 0..400 {
-        let at = Artifacts::new(ARTIFACTS_BUCKET).pointer("dev");
-        let pointer = pipeline.world.read_json(&at);
-        if pointer.is_some_and(|pointer| pointer["target"].is_object()) {
-            break;
-        }
-        pipeline.moves();
-    }
-    pipeline.set_for_deployments("FROZEN", "peak season");
-    pipeline.settle();
-    let target = scene::target(&pipeline);
-    assert!(
-        matches!(target.progress, Progress::Failed { .. }),
-        "{}",
-        explain(&pipeline)
-    );
-    assert_eq!(told(&pipeline, "Failure"), 1);
-
-    pipeline.set_for_deployments("FROZEN", "");
-    scene::ask_for(&mut pipeline, None, "1");
-    serves(&pipeline, &target.release);
 }
 
 /// A's model, then B's is live; and so many hours later somebody gives the endpoint by hand what it served before.

@@ -15,6 +15,7 @@ pub fn normal(world: &Value) -> Value {
                 "promoted_at",
                 "approved_at",
                 "baking_since",
+                "begun_by",
                 "uploaded",
                 "seconds",
                 "api_seconds",

@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{Config, asked, parts};
-pub(crate) use admit::findings;
 use admit::{admit_image, admit_model};
-use against::{against_pointer, unresumable};
+pub(crate) use admit::{findings, rejected, vulnerabilities};
+use against::against_pointer;
 
 /// What was decided, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,8 +79,8 @@ pub enum Decision {
         /// What is announced.
         failed: ReleaseFailed,
     },
-    /// What this very event began was interrupted, and may not be gone on with.
-    Unresumable {
+    /// What is on its way may not go on: a word came against what it brings, or it can't be written any more.
+    Ended {
         /// What is announced.
         failed: ReleaseFailed,
     },
@@ -132,6 +132,9 @@ pub struct Rollout {
     /// The same, when that was a model's approval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Timestamp>,
+    /// Names the event, by its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begun_by: Option<String>,
     /// The build that caused it: that of the model, or of the image; `None` where none says so.
     pub build: Option<String>,
     /// All at once, or on a share first.
@@ -157,6 +160,8 @@ pub enum Half {
 pub struct Facts {
     /// When the event happened.
     pub caused_at: Timestamp,
+    /// Names the event, by its own words.
+    pub event: Option<String>,
     /// For an image: whether the event is its push, and not its scan's end.
     pub by_push: bool,
     /// For an image: the request that the event is, if it is none of ECR's.
@@ -184,9 +189,6 @@ pub struct Facts {
 /// The rule.
 pub fn decide(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
     let decision = of_parts(half, facts, config)?;
-    if let Some(failed) = unresumable(&decision, half, facts)? {
-        return Ok(Decision::Unresumable { failed });
-    }
     Ok(match &facts.asked {
         Some(request) => asked::answer(request, decision, facts),
         None => decision,
@@ -246,6 +248,7 @@ fn of_parts(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
         reason: cause(half, &subject, facts),
         caused_at: facts.caused_at,
         approved_at: matches!(half, Half::Model(_)).then_some(facts.caused_at),
+        begun_by: facts.event.clone(),
         take_over: deployment.image_managers.contains(&config.first_manager),
         resumes: facts
             .pointer

@@ -7,7 +7,9 @@
 //! of the pods, and rolled out when `judge-canary` lets it pass. Whether it serves is `verify-release`'s to say.
 
 mod asked;
+pub mod begun;
 pub mod decide;
+mod facts;
 mod held;
 mod images;
 pub mod parts;
@@ -34,8 +36,7 @@ use jiff::Timestamp;
 use events::{Announced, Event, Received, announced::DeploymentSkipped};
 
 use crate::{
-    decide::{Decision, Facts, Half, decide},
-    images::scanned,
+    decide::{Decision, Half, decide},
     rollout::Writer,
 };
 
@@ -181,13 +182,26 @@ where
         let promoted = Box::pin(promote::promote(config, ports, passed));
         return Ok(Step::Done(promoted.await?));
     }
-    let half = match half(config, ports, &received.event).await? {
-        Ok(half) => half,
-        Err(reason) => return Ok(Step::Done(without(ports.bus, &received, reason).await?)),
-    };
+    let half = facts::half(config, ports, &received.event).await?;
     let pointer = records::pointer(ports.store, &config.artifacts(), &config.environment).await?;
-    let facts = gather(config, ports, &half, &pointer.value, &received).await?;
-    let decision = decide(&half, &facts, config)?;
+    let decision = match (
+        begun(config, ports, &half, &pointer.value, &received).await?,
+        &half,
+    ) {
+        (Some(decision), _) => decision,
+        (None, Ok(half)) => {
+            let facts = facts::gather(config, ports, half, &pointer.value, &received).await?;
+            decide(half, &facts, config)?
+        }
+        (None, Err(reason)) => {
+            let reason = reason.clone();
+            return Ok(Step::Done(without(ports.bus, &received, reason).await?));
+        }
+    };
+    let happened_at = match &half {
+        Ok(half) => images::caused_at(half, &received),
+        Err(_) => received.time,
+    };
     match &decision {
         Decision::Deploy(rollout) => {
             let writer = Writer { config, ports };
@@ -195,10 +209,8 @@ where
                 return Ok(Step::Done(Decision::Unwritable { failed }));
             }
         }
-        // A crash came between the pointer and the announcement: announce again.
-        Decision::Unwritable { failed } => rollout::failed(ports.bus, failed).await?,
-        Decision::Unresumable { failed } => {
-            let places = (ports.store, ports.bus, facts.now);
+        Decision::Ended { failed } => {
+            let places = (ports.store, ports.bus, ports.clock.now());
             rollout::end(config, places, &decision, failed, &pointer).await?;
         }
         Decision::Hold {
@@ -207,14 +219,16 @@ where
         } => {
             keep(config, ports.store, package_arn, &decision).await?;
             held::hold(config, ports, package_arn, reason, &pointer).await?;
-            skipped(ports.bus, package_arn, reason, facts.caused_at).await?;
+            skipped(ports.bus, package_arn, reason, happened_at).await?;
         }
         Decision::Skip { subject, reason } => {
             keep(config, ports.store, subject, &decision).await?;
-            skipped(ports.bus, subject, reason, facts.caused_at).await?;
+            skipped(ports.bus, subject, reason, happened_at).await?;
         }
         Decision::Refuse(refused) => {
-            keep(config, ports.store, &decide::subject(&half)?, &decision).await?;
+            if let Ok(half) = &half {
+                keep(config, ports.store, &decide::subject(half)?, &decision).await?;
+            }
             asked::tell(ports.bus, refused).await?;
         }
         Decision::Scanning { .. } => {
@@ -237,6 +251,7 @@ where
         | Decision::AlreadyBegun { .. }
         | Decision::AlreadyFailed { .. }
         | Decision::Unpromotable { .. }
+        | Decision::Unwritable { .. }
         | Decision::NotForThisFunction { .. } => {}
     }
     if !matches!(decision, Decision::Deploy(_)) {
@@ -249,6 +264,24 @@ where
     Ok(Step::Done(decision))
 }
 
+/// What the event means for what is on its way, if it means something for that.
+async fn begun<S, R, I, K, W, B, C>(
+    config: &Config,
+    ports: &Ports<'_, S, R, I, K, W, B, C>,
+    half: &std::result::Result<Half, String>,
+    pointer: &Pointer,
+    received: &Received,
+) -> Result<Option<Decision>>
+where
+    S: ObjectStore,
+    K: Cluster,
+{
+    match begun::gather(config, (ports.store, ports.cluster), pointer, received).await? {
+        Some(begun) => begun::decide(half.as_ref().ok(), &begun, config),
+        None => Ok(None),
+    }
+}
+
 /// There is nothing to decide on; whoever asked is told so.
 async fn without(bus: &impl Bus, received: &Received, reason: String) -> Result<Decision> {
     let Some(request) = asked::request(&received.event) else {
@@ -259,115 +292,6 @@ async fn without(bus: &impl Bus, received: &Received, reason: String) -> Result<
         asked::tell(bus, refused).await?;
     }
     Ok(decision)
-}
-
-/// The half that the event is about, as it is now; otherwise why the event isn't for this function.
-async fn half<S, R, I, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, I, K, W, B, C>,
-    event: &Event,
-) -> Result<std::result::Result<Half, String>>
-where
-    S: ObjectStore,
-    R: Registry,
-    I: ImageRegistry,
-{
-    let (repository, name) = match event {
-        Event::ModelPackage(event) if event.group != config.group => {
-            return Ok(Err(format!(
-                "{} isn't in the group {}",
-                event.arn, config.group
-            )));
-        }
-        Event::ModelPackage(event) => {
-            let package = ports.sagemaker.package(&event.arn).await?;
-            return Ok(package
-                .map(Half::Model)
-                .ok_or_else(|| format!("the registry has no {}: it was deleted", event.arn)));
-        }
-        Event::ImageScan(event) => (&event.repository, &event.digest),
-        Event::ImagePush(event) => (&event.repository, &event.digest),
-        Event::Announced(Announced::DeploymentRequested(request)) => (
-            &config.infer_repository,
-            request.image.as_ref().unwrap_or(&config.image_tag),
-        ),
-        _ => {
-            return Ok(Err(
-                "only a model package's approval, an image's push or scan and a request lead to a deployment"
-                    .to_owned(),
-            ));
-        }
-    };
-    if *repository != config.infer_repository {
-        return Ok(Err(format!(
-            "`{repository}` isn't the repository {}",
-            config.infer_repository
-        )));
-    }
-    match scanned(config, ports.store, ports.images, name).await? {
-        Some((stored, scan)) => Ok(Ok(Half::Image(stored, scan))),
-        None => Ok(Err(format!("ECR has no {name} in {repository}"))),
-    }
-}
-
-async fn gather<S, R, I, K, W, B, C>(
-    config: &Config,
-    ports: &Ports<'_, S, R, I, K, W, B, C>,
-    half: &Half,
-    pointer: &Pointer,
-    received: &Received,
-) -> Result<Facts>
-where
-    S: ObjectStore,
-    R: Registry,
-    I: ImageRegistry,
-    K: Cluster + Canaries,
-    C: Clock,
-{
-    let artifacts = config.artifacts();
-    let base = match pointer.base() {
-        Some(release) => Some(records::manifest(ports.store, &artifacts, release).await?),
-        None => None,
-    };
-    let (mut waiting_model, mut tagged_image, mut base_model) = (None, None, None);
-    if let (Some(base), Half::Image(..)) = (&base, half) {
-        base_model = ports.sagemaker.package(&base.model.package_arn).await?;
-    }
-    if base.is_none() {
-        match half {
-            Half::Model(_) => {
-                tagged_image =
-                    scanned(config, ports.store, ports.images, &config.image_tag).await?;
-            }
-            Half::Image(..) => {
-                if let Some(arn) = held::waiting(config, ports.store, pointer).await? {
-                    waiting_model = ports.sagemaker.package(&arn).await?;
-                }
-            }
-        }
-    }
-    let deployment = ports.cluster.deployment().await?;
-    let has_canary =
-        config.canary_share_percent.is_some() && ports.cluster.canary().await?.is_some();
-    Ok(Facts {
-        has_canary,
-        caused_at: images::caused_at(half, received),
-        by_push: matches!(received.event, Event::ImagePush(_)),
-        asked: asked::request(&received.event).cloned(),
-        now: ports.clock.now(),
-        pointer: pointer.clone(),
-        quarantine: records::read_versioned(
-            ports.store,
-            &artifacts.quarantine(&config.environment),
-        )
-        .await?
-        .value,
-        base,
-        base_model,
-        waiting_model,
-        tagged_image,
-        deployment,
-    })
 }
 
 /// Keeps why something wasn't deployed, under the digest of what it is.

@@ -102,6 +102,7 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Result<D
         reason: target.cause.clone(),
         caused_at: target.caused_at,
         approved_at: None,
+        begun_by: target.begun_by.clone(),
         strategy: Strategy::Rolling {
             because: format!("the canary passed: {}", passed.checks.join("; ")),
         },

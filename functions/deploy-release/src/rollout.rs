@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use crate::{
     Config, NAME, Ports,
     decide::{Decision, Rollout, Strategy},
+    parts,
 };
 
 /// Writes releases: its methods share what they act on.
@@ -63,11 +64,14 @@ where
         records::keep_decision(store, &artifacts, NAME, release, rollout).await?;
         records::write(store, &artifacts.release(release), &rollout.manifest).await?;
         let now = self.ports.clock.now();
+        let version = parts::version(&rollout.manifest.model.package_arn);
+        let approval = rollout.approved_at.map(|at| (at, version));
         let next = pointer
             .value
             .aim(release, now, rollout.caused_at, reason)
             .built_by(rollout.build.clone())
-            .approved(rollout.approved_at);
+            .begun_by(rollout.begun_by.clone())
+            .approved(approval);
         let next = match rollout.strategy {
             Strategy::Rolling { .. } => next,
             Strategy::Canary { pods, of } => next.try_out(pods, of),
@@ -231,8 +235,7 @@ where
     }
 }
 
-/// What was interrupted, and may not be gone on with, ends: the reason, the pointer, the announcement. `roll-back`
-/// brings back what is known good.
+/// What is on its way ends: the reason, the pointer, the announcement. `roll-back` brings back what is known good.
 pub(crate) async fn end(
     config: &Config,
     (store, bus, now): (&impl ObjectStore, &impl Bus, Timestamp),

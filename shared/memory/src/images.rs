@@ -122,6 +122,25 @@ impl World {
         std::mem::replace(&mut state.events, waiting)
     }
 
+    /// Scans an image once more, which finds this now. Answers ECR's event; `None` when the image isn't there.
+    pub fn scan_again(&self, digest: &str, findings: &[(&str, u32)]) -> Option<Value> {
+        let mut state = self.state.borrow_mut();
+        let mut images = state.images.iter_mut();
+        let image = images.find(|image| image.digest == digest)?;
+        let owned = |&(severity, count): &(&str, u32)| (severity.to_owned(), count);
+        image.findings = findings.iter().map(owned).collect();
+        image.scan_status = "IN_PROGRESS";
+        let waiting = std::mem::take(&mut state.events);
+        run(&mut state);
+        std::mem::replace(&mut state.events, waiting).pop()
+    }
+
+    /// Somebody deletes an image.
+    pub fn delete_image(&self, digest: &str) {
+        let mut state = self.state.borrow_mut();
+        state.images.retain(|image| image.digest != digest);
+    }
+
     /// Gives an image that is there another tag, which others of the repository lose: it isn't scanned
     /// again. Answers ECR's event; `None` when the image isn't there.
     pub fn tag_image(&self, repository: &str, digest: &str, tag: &str) -> Option<Value> {

@@ -3,7 +3,7 @@
 use domain::{
     evaluation::{CHAMPION, NO_CHAMPION},
     ports::{Approval, Package, Scan, StoredImage},
-    release::{Image, Model},
+    release::{Image, Model, Target},
 };
 
 use super::{Decision, Facts, Half, is_cause_of};
@@ -29,13 +29,7 @@ pub(super) fn admit_model(
     };
     match package.approval {
         Approval::Approved => {}
-        Approval::Rejected => {
-            let why = package
-                .approval_description
-                .as_deref()
-                .unwrap_or("no reason given");
-            return Err(skip(format!("the model package is Rejected ({why})")));
-        }
+        Approval::Rejected => return Err(skip(rejected(package))),
         Approval::PendingManualApproval => {
             return Err(skip(
                 "the model package is registered and waits for a person's approval".to_owned(),
@@ -73,25 +67,47 @@ pub(super) fn admit_model(
     }
 }
 
-/// Why an approval is an old one: a later one was acted on. Its event came again, or late.
+/// That a package is Rejected, and why.
+pub(crate) fn rejected(package: &Package) -> String {
+    let why = package.approval_description.as_deref();
+    let why = why.unwrap_or("no reason given");
+    format!("the model package is Rejected ({why})")
+}
+
+/// Why an approval is an old one: it, or a later one, was acted on. Its event came again, or late, and undoes
+/// nothing that came since. A person who approves the package once more makes a new one.
 fn late(package: &Package, facts: &Facts) -> Option<String> {
-    let (base, target) = (facts.base.as_ref()?, facts.pointer.target.as_ref()?);
+    let target = facts.pointer.target.as_ref()?;
     if is_cause_of(&Half::Model(package.clone()), &package.arn, facts, target) {
         // It is what was acted on, and goes on.
         return None;
     }
-    let live = parts::version(&base.model.package_arn)?;
     let (version, caused_at) = (package.version, facts.caused_at);
-    // Events tell whole seconds: within one the higher version is the later.
-    let is_late = match facts.pointer.approved_at {
-        Some(since) => caused_at < since || (caused_at == since && version < live),
-        None => caused_at <= target.caused_at && version < live,
+    let is_late = if let Some(at) = facts.pointer.approved_at {
+        // Events tell whole seconds: within one the higher version is the later.
+        let considered = (at, facts.pointer.approved_version.unwrap_or(u32::MAX));
+        let this = (caused_at, version);
+        this < considered || (this == considered && !was_let_go(target, facts))
+    } else {
+        let base = facts.base.as_ref()?;
+        let live = parts::version(&base.model.package_arn)?;
+        caused_at <= target.caused_at && version < live
     };
     is_late.then(|| {
         format!(
-            "version {version} came late: it was approved at {caused_at}, another since, and version {live} is live"
+            "the approval of version {version} at {caused_at} is an old one: it or a later one was acted on; to deploy the package all the same, approve it once more"
         )
     })
+}
+
+/// Whether what was quarantined with the release that the target was brought back in the place of was let go
+/// since: the approval that was acted on then may be sent again.
+fn was_let_go(target: &Target, facts: &Facts) -> bool {
+    let Some(gone) = &target.gone_from else {
+        return false;
+    };
+    let mut entries = facts.quarantine.entries.iter();
+    entries.any(|entry| entry.release == *gone && entry.lifted.is_some())
 }
 
 /// Why nobody has compared a model with what is live. An approval that came with the registration rests on the
@@ -198,6 +214,11 @@ pub(crate) fn findings(scan: Option<&Scan>) -> Option<String> {
             scan.status
         ));
     }
+    vulnerabilities(scan)
+}
+
+/// What a scan has found that keeps an image from running.
+pub(crate) fn vulnerabilities(scan: &Scan) -> Option<String> {
     let count = |severity: &str| scan.findings.get(severity).copied().unwrap_or(0);
     let (critical, high) = (count("CRITICAL"), count("HIGH"));
     (critical + high > 0).then(|| {

@@ -1,13 +1,10 @@
 //! What the pointer says about a release that may be deployed.
 
-use domain::{
-    Result,
-    release::{Progress, Target},
-};
-use events::announced::{DeploymentWaits, RESUMPTION, ReleaseFailed, WRITE};
+use domain::release::{Progress, Target};
+use events::announced::{DeploymentWaits, WRITE};
 
-use super::{Decision, Facts, Half, cause, is_cause_of, subject};
-use crate::Config;
+use super::{Decision, Facts, Half, cause};
+use crate::{Config, begun::failed};
 
 /// Seconds after which people are told that a deployment waits for what only they may be able to end.
 const TOLD_AFTER_S: i64 = 60;
@@ -57,51 +54,6 @@ pub(super) fn against_pointer(
     busy(target, subject, facts, config)
 }
 
-/// What is announced when this very event began what is on its way, was interrupted, and is refused now: a
-/// part was rejected meanwhile, the tag moved on, somebody froze deployments. Nobody else would end it, while
-/// Deployment and endpoint may be of two releases. A canary that bakes, and what is rolled out after one, was
-/// begun whole, and has its own end.
-pub(super) fn unresumable(
-    decision: &Decision,
-    half: &Half,
-    facts: &Facts,
-) -> Result<Option<ReleaseFailed>> {
-    let (Decision::Skip { reason, .. }
-    | Decision::Hold { reason, .. }
-    | Decision::NotForThisFunction { reason }) = decision
-    else {
-        return Ok(None);
-    };
-    let subject = subject(half)?;
-    let target = facts.pointer.target.as_ref();
-    let Some(target) = target.filter(|target| is_cause_of(half, &subject, facts, target)) else {
-        return Ok(None);
-    };
-    let reason = match &target.progress {
-        Progress::Deploying if target.promoted_at.is_none() => Some(reason.as_str()),
-        Progress::Canary {
-            baking_since: None, ..
-        } => Some(reason.as_str()),
-        // A crash came between the pointer and the announcement: announce again.
-        Progress::Failed { reason } => match reason.split_once(": ") {
-            Some((RESUMPTION, reason)) => Some(reason),
-            _ => None,
-        },
-        _ => None,
-    };
-    Ok(reason.map(|reason| failed(target, RESUMPTION, reason)))
-}
-
-fn failed(target: &Target, stage: &str, reason: &str) -> ReleaseFailed {
-    ReleaseFailed {
-        release: target.release.clone(),
-        stage: stage.to_owned(),
-        reason: reason.to_owned(),
-        build: target.build.clone(),
-        caused_at: target.caused_at,
-    }
-}
-
 /// Whether another event about the same image began it: ECR's other one, or a request.
 fn begun_by_another(target: &Target, half: &Half, subject: &str, facts: &Facts) -> bool {
     let of_this = target.cause == cause(half, subject, facts);
@@ -119,11 +71,8 @@ fn against_failed(target: &Target, reason: &str, subject: &str, facts: &Facts) -
     if target.caused_at == facts.caused_at {
         return Some(match reason.split_once(": ") {
             // A crash came between the pointer and the announcement.
-            Some((WRITE, reason)) => Decision::Unwritable {
+            Some((WRITE, reason)) => Decision::Ended {
                 failed: failed(target, WRITE, reason),
-            },
-            Some((RESUMPTION, reason)) => Decision::Unresumable {
-                failed: failed(target, RESUMPTION, reason),
             },
             _ => Decision::AlreadyFailed {
                 release,

@@ -1,5 +1,6 @@
 mod admit;
 mod against;
+mod approvals;
 mod asked;
 
 use std::collections::BTreeMap;
@@ -70,7 +71,7 @@ fn endpoint_settings() -> Settings {
     Settings::new(settings.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
-fn package(version: u32, approval: Approval) -> Package {
+pub(crate) fn package(version: u32, approval: Approval) -> Package {
     Package {
         arn: format!("arn:aws:sagemaker:r:1:model-package/retail-forecast-models/{version}"),
         group: "retail-forecast-models".into(),
@@ -86,7 +87,7 @@ fn package(version: u32, approval: Approval) -> Package {
     }
 }
 
-fn image(n: u8, tag: &str) -> StoredImage {
+pub(crate) fn image(n: u8, tag: &str) -> StoredImage {
     StoredImage {
         image: Image {
             repository: "registry/retail-forecast-infer".into(),
@@ -98,7 +99,7 @@ fn image(n: u8, tag: &str) -> StoredImage {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the facts have it")]
-fn scan(status: &str, findings: &[(&str, u32)]) -> Option<Scan> {
+pub(crate) fn scan(status: &str, findings: &[(&str, u32)]) -> Option<Scan> {
     let findings = findings
         .iter()
         .map(|(severity, count)| ((*severity).to_owned(), *count))
@@ -132,6 +133,7 @@ fn live() -> Facts {
         .unwrap();
     Facts {
         caused_at: at(200),
+        event: Some("event-200".to_owned()),
         by_push: false,
         asked: None,
         now: at(201),
@@ -159,11 +161,11 @@ fn fresh() -> Facts {
     }
 }
 
-fn model(version: u32) -> Half {
+pub(crate) fn model(version: u32) -> Half {
     Half::Model(package(version, Approval::Approved))
 }
 
-fn clean_image(n: u8) -> Half {
+pub(crate) fn clean_image(n: u8) -> Half {
     Half::Image(image(n, "latest-dev"), clean())
 }
 

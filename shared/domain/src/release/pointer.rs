@@ -21,13 +21,20 @@ pub struct Pointer {
     pub environment: String,
     /// What it converges on; `None` before the first release.
     pub target: Option<Target>,
+    /// The last target before it that was judged: the verdict may be yet to be announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Target>,
     /// What it can go back to; `None` until a release was verified.
     pub known_good: Option<KnownGood>,
     /// An approved model that waits for an image.
     pub held: Option<Held>,
-    /// When the newest approval happened that a release was made of: an earlier one comes late.
+    /// When the newest approval happened that a release was made of: it and earlier ones were considered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<Timestamp>,
+    /// The version that was approved then: events tell whole seconds, and within one the higher is the later.
+    /// Older pointers don't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_version: Option<u32>,
 }
 
 impl Pointer {
@@ -37,9 +44,11 @@ impl Pointer {
             schema: SCHEMA,
             environment: environment.to_owned(),
             target: None,
+            before: None,
             known_good: None,
             held: None,
             approved_at: None,
+            approved_version: None,
         }
     }
 
@@ -76,6 +85,7 @@ impl Pointer {
             promoted_at: None,
             caused_at,
             cause: cause.to_owned(),
+            begun_by: None,
             build: None,
             gone_from: None,
             gone_from_build: None,
@@ -91,6 +101,7 @@ impl Pointer {
         };
         Self {
             target: Some(target),
+            before: self.judged(),
             held: None,
             ..self.clone()
         }
@@ -103,12 +114,26 @@ impl Pointer {
         Self { target, ..self }
     }
 
-    /// The pointer that [`Pointer::aim`] answers, with the approval that caused it; an image has none.
+    /// The pointer that [`Pointer::aim`] answers, with the name of the event that caused it.
     #[must_use]
-    pub fn approved(self, at: Option<Timestamp>) -> Self {
-        let approved_at = at.or(self.approved_at);
+    pub fn begun_by(self, event: Option<String>) -> Self {
+        let target = self.target.map(|target| Target {
+            begun_by: event,
+            ..target
+        });
+        Self { target, ..self }
+    }
+
+    /// The pointer that [`Pointer::aim`] answers, with the approval that caused it, and of which version it was;
+    /// an image has none.
+    #[must_use]
+    pub fn approved(self, approval: Option<(Timestamp, Option<u32>)>) -> Self {
+        let Some((at, version)) = approval else {
+            return self;
+        };
         Self {
-            approved_at,
+            approved_at: Some(at),
+            approved_version: version,
             ..self
         }
     }
@@ -209,6 +234,7 @@ impl Pointer {
                 promoted_at: None,
                 caused_at: at.caused_at,
                 cause: at.cause,
+                begun_by: None,
                 build: self.build_of(good),
                 gone_from: Some(bad.to_owned()),
                 gone_from_build: self.build_of(bad),
@@ -222,6 +248,7 @@ impl Pointer {
                 judged_at: None,
                 endpoint_repairs: 0,
             }),
+            before: self.judged(),
             known_good: Some(KnownGood {
                 brought_back,
                 ..KnownGood::new(good, since, earlier, builds)
@@ -333,6 +360,13 @@ impl Pointer {
                 ..target.clone()
             })
         })
+    }
+
+    /// The target, once it was judged; else the one before it.
+    fn judged(&self) -> Option<Target> {
+        let target = self.target.as_ref();
+        let judged = target.filter(|target| target.judged_at.is_some());
+        judged.or(self.before.as_ref()).cloned()
     }
 
     /// The target, when it was never verified.

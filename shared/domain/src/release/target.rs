@@ -63,6 +63,10 @@ pub struct Target {
     pub caused_at: Timestamp,
     /// The event that made it the target, in words.
     pub cause: String,
+    /// Names that event by its own words, whatever became since of what it is about: when it comes again, it is
+    /// known by this. Older pointers don't say it, and a way back has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_by: Option<String>,
     /// The build that caused it: that of the model, or of the image; `None` where none says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,

@@ -115,8 +115,9 @@ pub const CANARY_NO_DATA: &str = "canary-no-data";
 /// [`ReleaseFailed::stage`] of a canary that passed and can't be rolled out.
 pub const PROMOTION: &str = "promotion";
 
-/// [`ReleaseFailed::stage`] of a deployment that was interrupted, and may not be gone on with.
-pub const RESUMPTION: &str = "resumption";
+/// [`ReleaseFailed::stage`] of a deployment whose own model or image was rejected before it was verified: the
+/// package is Rejected, or a later scan found something.
+pub const REJECTION: &str = "rejection";
 
 /// [`ReleaseFailed::stage`] where Deployment or endpoint refuse what they are given.
 pub const WRITE: &str = "write";
@@ -148,7 +149,7 @@ pub const EVIDENCE: [&str; 7] = [
 pub struct ReleaseFailed {
     /// Id of the release.
     pub release: String,
-    /// One of [`EVIDENCE`], or [`CANARY_NO_DATA`], [`PROMOTION`], [`RESUMPTION`], [`WRITE`],
+    /// One of [`EVIDENCE`], or [`CANARY_NO_DATA`], [`PROMOTION`], [`REJECTION`], [`WRITE`],
     /// [`CLUSTER`].
     pub stage: String,
     /// Why, in words and numbers.
@@ -160,7 +161,15 @@ pub struct ReleaseFailed {
     pub caused_at: jiff::Timestamp,
 }
 
+/// What the words of a failure begin with.
+pub(super) const FAILED_AT: &str = "failed at ";
+
 impl ReleaseFailed {
+    /// The failure in words: the cause of the way back that follows it.
+    pub fn words(&self) -> String {
+        format!("{FAILED_AT}{}: {}", self.stage, self.reason)
+    }
+
     /// Whether it speaks against the release itself. An endpoint that found no instances doesn't.
     pub fn is_evidence(&self) -> bool {
         let is_want = self.stage == ENDPOINT && lacks_instances(&self.reason);

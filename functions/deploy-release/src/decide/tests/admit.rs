@@ -28,12 +28,12 @@ fn a_model() {
             caused_at: at(150),
             ..live()
         };
-        let pointer = facts.pointer.clone().approved(Some(at(180)));
+        let pointer = facts.pointer.clone().approved(Some((at(180), Some(3))));
         Facts { pointer, ..facts }
     };
     let behind_an_image = Facts {
         caused_at: at(99),
-        pointer: live().pointer.approved(Some(at(50))),
+        pointer: live().pointer.approved(Some((at(50), Some(1)))),
         base: Some(release(3, 1)),
         ..live()
     };
@@ -105,7 +105,7 @@ fn a_model() {
             model(2),
             late,
             "not-for-this-function",
-            "came late",
+            "is an old one",
         ),
         (
             "an older model approved on purpose",
@@ -119,7 +119,7 @@ fn a_model() {
             model(2),
             undone,
             "not-for-this-function",
-            "came late",
+            "is an old one",
         ),
         (
             "an approval that waited behind an image",

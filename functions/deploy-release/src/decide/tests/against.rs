@@ -102,7 +102,7 @@ fn a_write_that_was_refused_is_announced_again_by_its_own_event() {
         ..facts
     };
     match decide(&model(2), &facts, &config()).unwrap() {
-        Decision::Unwritable { failed } => {
+        Decision::Ended { failed } => {
             assert_eq!(
                 (failed.stage.as_str(), failed.reason.as_str()),
                 ("write", "403")
@@ -151,104 +151,13 @@ fn a_repeat_doesn_t_deploy_what_was_gone_away_from_and_a_newer_cause_does() {
     assert_eq!(said(&model(2), &lifted).0, "deploy");
 }
 
-/// Model 2 was aimed at by its approval at second 150, and its event comes again.
-fn begun(half: &Half) -> Facts {
-    let at_150 = Facts {
-        caused_at: at(150),
-        ..live()
-    };
-    let Decision::Deploy(rollout) = decide(half, &at_150, &config()).unwrap() else {
-        panic!("expected Deploy");
-    };
-    let pointer = at_150
-        .pointer
-        .aim(&rollout.release, at(151), at(150), &rollout.reason)
-        .approved(rollout.approved_at);
-    Facts { pointer, ..at_150 }
-}
-
-#[test]
-fn what_its_own_event_began_and_may_not_go_on_with_ends() {
-    let frozen = Config {
-        frozen: Some("peak season".into()),
-        ..config()
-    };
-    let strange = |facts: Facts| {
-        let mut deployment = facts.deployment.clone().unwrap();
-        deployment.image_managers.push("helm".into());
-        Facts {
-            deployment: Some(deployment),
-            ..facts
-        }
-    };
-    let (asked_for, other_tag) = (clean_image(2), image(2, "build-2"));
-    let rejected = Half::Model(package(2, Approval::Rejected));
-    let cases = [
-        (begun(&model(2)), rejected, config(), "Rejected"),
-        (begun(&model(2)), model(2), frozen, "peak season"),
-        (strange(begun(&model(2))), model(2), config(), "helm"),
-        (
-            begun(&asked_for),
-            Half::Image(other_tag, clean()),
-            config(),
-            "took the tag",
-        ),
-    ];
-    for (facts, half, config, why) in cases {
-        let id = facts.pointer.target.as_ref().unwrap().release.clone();
-        let failed = |facts: &Facts| match decide(&half, facts, &config).unwrap() {
-            Decision::Unresumable { failed } => failed,
-            other => panic!("{why}: {other:?}"),
-        };
-        let ended = failed(&facts);
-        assert!(ended.reason.contains(why), "{}", ended.reason);
-        assert!(!ended.is_evidence());
-        assert_eq!(ended.caused_at, at(150));
-        // A crash before the announcement: the same is announced again, while it is refused and afterwards.
-        let told = format!("{}: {}", ended.stage, ended.reason);
-        let pointer = facts.pointer.failed(&id, &told, at(160)).unwrap();
-        let again = Facts {
-            pointer,
-            ..facts.clone()
-        };
-        assert_eq!(failed(&again), ended);
-
-        // Another event is refused, and what it didn't begin goes on.
-        let others = Facts {
-            caused_at: at(149),
-            ..facts.clone()
-        };
-        let other = decide(&half, &others, &config).unwrap();
-        assert!(!matches!(other, Decision::Unresumable { .. }), "{other:?}");
-        // What bakes, or is rolled out after a canary, has its own end.
-        let baking = facts.pointer.clone().try_out(1, 3);
-        let baking = baking.bake(&id, at(155)).unwrap();
-        for pointer in [baking.promote(&id, at(158)).unwrap(), baking] {
-            let facts = Facts {
-                pointer,
-                ..facts.clone()
-            };
-            let other = decide(&half, &facts, &config).unwrap();
-            assert!(!matches!(other, Decision::Unresumable { .. }), "{other:?}");
-        }
-    }
-    let facts = begun(&model(2));
-    let id = facts.pointer.target.as_ref().unwrap().release.clone();
-    let pointer = facts
-        .pointer
-        .failed(&id, "resumption: frozen", at(160))
-        .unwrap();
-    let thawed = Facts { pointer, ..facts };
-    assert_eq!(said(&model(2), &thawed).0, "unresumable");
-}
-
 #[test]
 fn an_earlier_version_that_its_approval_began_is_gone_on_with() {
     let later = release(3, 1);
     let id = later.id().unwrap();
     let pointer = Pointer::empty("dev")
         .aim(&id, at(100), at(100), "test")
-        .approved(Some(at(100)))
+        .approved(Some((at(100), Some(3))))
         .verified(&id, at(110))
         .unwrap();
     let facts = Facts {
@@ -263,7 +172,7 @@ fn an_earlier_version_that_its_approval_began_is_gone_on_with() {
     let pointer = facts
         .pointer
         .aim(&rollout.release, at(201), at(200), &rollout.reason)
-        .approved(rollout.approved_at);
+        .approved(Some((at(200), Some(2))));
     let again = decide(&model(2), &Facts { pointer, ..facts }, &config()).unwrap();
     assert!(
         matches!(&again, Decision::Deploy(rollout) if rollout.resumes),

@@ -99,3 +99,24 @@ fn a_verdict_counts_once_and_only_for_the_target() {
     assert_eq!(verified.verified("release-a", at(3)), None);
     assert_eq!(verified.failed("release-a", "late", at(3)), None);
 }
+
+#[test]
+fn what_was_judged_last_is_remembered_until_something_else_was() {
+    let a = Pointer::empty("dev")
+        .aim("a", at(1), at(1), "test")
+        .verified("a", at(2))
+        .unwrap();
+    assert_eq!(a.before, None);
+    let b = a.aim("b", at(3), at(3), "test");
+    assert_eq!(b.before, a.target);
+    // An abandoned one was never judged.
+    let c = b.aim("c", at(4), at(4), "test");
+    assert_eq!(c.before, a.target);
+    let c = c.failed("c", "health: 503", at(5)).unwrap();
+    let why = Restore {
+        now: at(6),
+        caused_at: at(5),
+        cause: "failed".to_owned(),
+    };
+    assert_eq!(c.restore("a", "c", 1, why).before, c.target);
+}
