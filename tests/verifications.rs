@@ -11,9 +11,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use domain::ports::{Clock as _, Ensured};
-use memory::{ApiFault, World};
+use memory::{ApiFault, CrashPoint, When, World};
 use serde_json::{Value, json};
-use stories::{Pipeline, agree, scene};
+use stories::{Pipeline, agree, checks, scene};
 
 const ERRORS: &str = "RetailForecast-API-Error-Rate-retail-forecast-dev";
 
@@ -190,4 +190,60 @@ fn a_late_retirement_leaves_the_next_canary_its_pods() {
     let world = pipeline.world.snapshot();
     assert_eq!(json!(*seen.borrow()), json!([1]));
     assert_eq!(world.as_json()["canary"]["wanted"], 1);
+}
+
+/// Before the announcement of this the process dies, and before its message is back the next release comes.
+fn overtaken(mut pipeline: Pipeline, announcement: &str, event: &Value) -> Pipeline {
+    let second: Rc<RefCell<Option<Pipeline>>> = Rc::default();
+    let slot = Rc::clone(&second);
+    pipeline.world.interleave(announcement, move |world| {
+        let mut second = Pipeline::new(world.clone());
+        let tags = ["latest-dev", "build-9"];
+        let events = world.push_image("retail-forecast-infer", &tags, &[]);
+        second.deliver(&events[0]);
+        second.work();
+        *slot.borrow_mut() = Some(second);
+        let (effect, when) = (1, When::Before);
+        world.crash_at(Some(CrashPoint { effect, when }));
+    });
+    let before = pipeline.world.announcements().len();
+    pipeline.deliver(event);
+    pipeline.settle();
+    let mut second = second.borrow_mut().take().expect("it was overtaken");
+    while pipeline.moves() | second.moves() {}
+    let made = pipeline.world.announcements();
+    let announced = made[before..].iter().map(|made| &made.detail_type);
+    let started = announced
+        .filter(|kind| *kind == "DeploymentStarted")
+        .count();
+    assert!(started > 0, "the next release has begun");
+    agree(&pipeline.world, announcement);
+    pipeline
+}
+
+#[test]
+fn a_verdict_is_told_once_though_the_next_release_came_before_it_was_announced() {
+    let (pipeline, a, b) = a_then_b();
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    let mut pipeline = overtaken(pipeline, "announce RollbackSucceeded", &alarm);
+    assert_eq!(checks::told(&pipeline, "Rollback ("), 1);
+    let body = checks::notice(&pipeline, "Rollback (");
+    assert!(
+        body.contains(&format!("{a} serves again instead of {b}, ")),
+        "{body}"
+    );
+    assert!(body.contains("- rollout: "), "{body}");
+    let proved = last(&pipeline, "RollbackStarted");
+    checks::deliver(&mut pipeline, &proved);
+    assert_eq!(checks::told(&pipeline, "Rollback ("), 1);
+
+    let pipeline = scene::live();
+    let tags = ["latest-dev", "build-2"];
+    let events = pipeline
+        .world
+        .push_image("retail-forecast-infer", &tags, &[]);
+    let pipeline = overtaken(pipeline, "announce ReleaseVerified", &events[0]);
+    assert_eq!(checks::told(&pipeline, "Success"), 3);
+    let body = checks::notice(&pipeline, "Success (dev, build-2)");
+    assert!(body.contains("- rollout: "), "{body}");
 }

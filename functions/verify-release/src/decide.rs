@@ -8,7 +8,7 @@ use domain::{
 };
 use events::announced::{ReleaseFailed, ReleaseVerified, RollbackFailed, RollbackSucceeded};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Config,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What was decided, and why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 #[must_use]
 pub enum Decision {

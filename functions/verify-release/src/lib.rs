@@ -9,6 +9,7 @@ mod checks;
 pub mod decide;
 pub mod questions;
 pub mod started;
+mod verdict;
 mod watch;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ use domain::{
     ports::{Alarms, Api, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
     quarantine::Quarantine,
     records::{self, Versioned},
-    release::{Manifest, Pointer, Target},
+    release::Manifest,
     rollout::{Deployment, Rollout},
     settings::Settings,
 };
@@ -138,30 +139,28 @@ where
         Err(reason) => {
             let (places, release) = ((ports.store, ports.alarms), started.release());
             watch::superseded(config, places, release, &pointer.value).await?;
-            return Ok(Step::Done(Decision::Superseded { reason }));
+            let untold = verdict::before(config, ports.store, &started, &pointer.value).await?;
+            if let Some(announced) = untold.as_ref().and_then(verdict::announced) {
+                ports.bus.announce(&announced.announcement()?).await?;
+            }
+            return Ok(Step::Done(
+                untold.unwrap_or(Decision::Superseded { reason }),
+            ));
         }
     };
     let facts = gather(config, ports, &started).await?;
     let decision = decide(&started, &target, &facts, config);
     let decision = admit(config, ports.store, &facts.manifest, decision).await?;
-    let (next, announced) = match &decision {
-        Decision::Verified { verified } => (
-            pointer.value.verified(&target.release, facts.now),
-            Announced::ReleaseVerified(verified.clone()),
-        ),
-        Decision::Restored { restored } => (
-            pointer.value.verified(&target.release, facts.now),
-            Announced::RollbackSucceeded(restored.clone()),
-        ),
+    let next = match &decision {
+        Decision::Verified { .. } | Decision::Restored { .. } => {
+            pointer.value.verified(&target.release, facts.now)
+        }
         Decision::Failed { failed } => {
             let reason = format!("{}: {}", failed.stage, failed.reason);
-            (
-                pointer.value.failed(&target.release, &reason, facts.now),
-                Announced::ReleaseFailed(failed.clone()),
-            )
+            pointer.value.failed(&target.release, &reason, facts.now)
         }
         // Whether it is tried again is `roll-back`'s to say: the way back stays open.
-        Decision::NotRestored { failed } => (None, Announced::RollbackFailed(failed.clone())),
+        Decision::NotRestored { .. } => None,
         Decision::NotYet { api_serves, .. } => {
             // The endpoint may take half an hour longer: what users have back is known now.
             let next = pointer.value.api_serves(&target.release, facts.now);
@@ -184,10 +183,12 @@ where
         let environment = (&config.artifacts(), config.environment.as_str());
         retire_canary(environment, (ports.store, ports.cluster)).await?;
     }
-    settle(config, ports.store, &target, &decision, &pointer, next).await?;
+    verdict::settle(config, ports.store, &target, &decision, (&pointer, next)).await?;
     let is_new = watch::is_new(target.judged_at, facts.now);
     watch(config, (ports.store, ports.alarms), &decision, is_new).await?;
-    ports.bus.announce(&announced.announcement()?).await?;
+    if let Some(announced) = verdict::announced(&decision) {
+        ports.bus.announce(&announced.announcement()?).await?;
+    }
     Ok(Step::Done(decision))
 }
 
@@ -218,29 +219,6 @@ async fn admit(
             caused_at: verified.caused_at,
         },
     })
-}
-
-/// Keeps the reason, then moves the pointer.
-async fn settle(
-    config: &Config,
-    store: &impl ObjectStore,
-    target: &Target,
-    decision: &Decision,
-    read: &Versioned<Pointer>,
-    next: Option<Pointer>,
-) -> Result<()> {
-    // Judged before: a crash came between the pointer and the announcement.
-    if !target.progress.is_open() {
-        return Ok(());
-    }
-    let artifacts = config.artifacts();
-    records::keep_decision(store, &artifacts, NAME, &target.release, decision).await?;
-    match next {
-        Some(next) => {
-            records::swap(store, &artifacts.pointer(&config.environment), read, &next).await
-        }
-        None => Ok(()),
-    }
 }
 
 async fn gather<S, E, K, A, W, B, C>(

@@ -123,6 +123,17 @@ pub async fn keep_decision(
     Ok(())
 }
 
+/// Keeps a decision at a place that is computed from something else than its content, so that it can be read
+/// again. What is there already stays.
+pub async fn keep_at(
+    store: &impl ObjectStore,
+    at: &Location,
+    decision: &impl Serialize,
+) -> Result<()> {
+    let (Swap::Done | Swap::Lost) = write_once(store, at, decision).await?;
+    Ok(())
+}
+
 /// Whether this very decision was kept before.
 pub async fn is_kept(
     store: &impl ObjectStore,
