@@ -147,3 +147,42 @@ fn a_live_package_whose_metadata_changed_is_nothing_new() {
     assert_eq!(pipeline.world.notices().len(), notices);
     assert_eq!(normal(pipeline.world.snapshot().as_json()), before);
 }
+
+/// Deployments, successes, and failures in percent, over all that was published.
+fn figures(pipeline: &Pipeline) -> String {
+    let decisions = pipeline.decisions.iter();
+    let of_notify = decisions.filter(|(function, _)| function == "notify");
+    let kpis = of_notify.filter_map(|(_, decision)| decision.get("kpi"));
+    let lines: Vec<Value> = kpis
+        .map(|kpi| serde_json::from_value::<notify::kpi::Kpi>(kpi.clone()).unwrap())
+        .map(|kpi| kpi.embedded("dev"))
+        .collect();
+    let sum = |name: &str| lines.iter().filter_map(|line| line[name].as_f64()).sum();
+    let [count, success, failed]: [f64; 3] =
+        ["DeploymentCount", "DeploymentSuccess", "FailureRate"].map(sum);
+    format!("{success} of {count}, {:.1} % failed", failed / count)
+}
+
+#[test]
+fn a_release_that_is_rolled_back_after_its_verification_counts_as_a_failed_deployment() {
+    let (mut pipeline, a, b) = stories::checks::a_then_b();
+    assert_eq!(figures(&pipeline), "2 of 2, 0.0 % failed");
+    let before = pipeline.delivered.len();
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    deliver(&mut pipeline, &alarm);
+    stories::checks::serves(&pipeline, &a);
+    assert_eq!(figures(&pipeline), "1 of 2, 50.0 % failed");
+    let delivered = pipeline.delivered.split_off(before);
+    for event in &delivered {
+        deliver(&mut pipeline, event);
+    }
+    assert_eq!(figures(&pipeline), "1 of 2, 50.0 % failed");
+
+    // A failed verification counts once, and the way back that follows it does not.
+    let good = a.clone();
+    let world = &pipeline.world;
+    world.break_api(move |release| release != good, memory::ApiFault::Silent);
+    scene::push_another_image(&mut pipeline, "build-3");
+    stories::checks::serves(&pipeline, &a);
+    assert_eq!(figures(&pipeline), "1 of 3, 66.7 % failed");
+}

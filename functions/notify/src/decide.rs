@@ -15,8 +15,10 @@ use events::{
 };
 use serde::Serialize;
 
+use crate::kpi::Kpi;
+
 /// What was decided, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 #[must_use]
 pub enum Decision {
@@ -26,6 +28,9 @@ pub enum Decision {
         notice: Notice,
         /// Id of the fact; a repeat has the same.
         fact: String,
+        /// What it adds to the pipeline's figures.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kpi: Option<Kpi>,
     },
     /// Another invocation is about to tell it.
     BeingTold {
@@ -67,6 +72,7 @@ pub fn decide(event: &Announced, fact: &str, environment: &str) -> Decision {
     Decision::Tell {
         notice: notice(&message, fact, environment),
         fact: fact.to_owned(),
+        kpi: None,
     }
 }
 

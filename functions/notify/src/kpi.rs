@@ -7,68 +7,145 @@
 //! | metric | value of one deployment | read as |
 //! |---|---|---|
 //! | `DeploymentCount`, `DeploymentFrequency` | 1 | sum; over a day it is the frequency |
-//! | `DeploymentSuccess` | 1 when it was verified, 0 when it failed | sum |
-//! | `FailureRate` | 0 or 100 | average: percent of the deployments that failed |
+//! | `DeploymentSuccess` | 1 when it was verified, 0 when it failed; −1 once it is rolled back after that | sum |
+//! | `FailureRate` | 0 when it was verified, 100 when it failed, 100 once it is rolled back after that | its sum by that of `DeploymentCount`: percent |
 //! | `LeadTimeMinutes`, `LeadTime` | from its cause (approval, scan, request) to its verification; none when it failed | average, minutes |
+//!
+//! `FailureRate` is DORA's change failure rate: the share of deployments that had to be remedied. That is one which
+//! failed before it was verified, and one that was rolled back at any time after it, by an alarm or by a person,
+//! whoever was to blame. A deployment counts once, as a success or as a failure: what was verified and is rolled
+//! back is taken out of the successes, with the time of its verification (CloudWatch takes values of two weeks), so
+//! that the figures of any period are those of the deployments in it. How each was counted is kept under
+//! `notifications/deployments/`. A way back is no deployment, and neither is a canary that nobody asked anything:
+//! a newer event tries it again.
 
-use events::{Announced, Event, Received, announced::CANARY_NO_DATA};
-use jiff::Timestamp;
-use serde::Serialize;
+use events::{Announced, announced::CANARY_NO_DATA};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "RetailForecast/Pipeline";
+/// CloudWatch takes no older values.
+const OLDEST: SignedDuration = SignedDuration::from_hours(13 * 24);
+
+/// What is added to the figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kpi {
+    /// When it counts.
+    pub at: Timestamp,
+    /// How a deployment ended.
+    pub outcome: Outcome,
+}
 
 /// How a deployment ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Kpi {
-    /// When.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was verified.
+    Verified {
+        /// Minutes from its cause to that.
+        lead_time_minutes: f64,
+    },
+    /// It failed, or was rolled back before it was verified.
+    Failed,
+    /// It counts as verified, and was rolled back.
+    RolledBack,
+}
+
+/// How the last deployment of a release was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// As what.
+    pub counts: Counts,
+    /// When what said so was said.
     pub at: Timestamp,
-    /// Minutes from its cause to its verification; `None` when it failed.
-    pub lead_time_minutes: Option<f64>,
+    /// Id of the fact that said so.
+    pub fact: String,
+}
+
+/// What a deployment counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counts {
+    /// A success.
+    Success,
+    /// A failure.
+    Failure,
+    /// Nothing.
+    Nothing,
+}
+
+/// The release whose deployment an event ends; `None` where it ends none.
+pub fn release(event: &Announced) -> Option<&str> {
+    match event {
+        Announced::ReleaseVerified(verified) => Some(&verified.release),
+        Announced::ReleaseFailed(failed) => Some(&failed.release),
+        // The failure that it follows is counted itself.
+        Announced::RollbackStarted(started) if !started.follows_a_failure() => Some(&started.from),
+        _ => None,
+    }
+}
+
+/// What an event that was announced then adds, and as what its release's deployment counts from now on; `None`
+/// where something later has said that, or it is a repeat.
+pub fn count(
+    event: &Announced,
+    at: Timestamp,
+    known: Option<&Counted>,
+) -> Option<(Counts, Option<Kpi>)> {
+    let kpi = |at, outcome| Some(Kpi { at, outcome });
+    match event {
+        // Events come in any order: it was rolled back by then.
+        Announced::ReleaseVerified(_) | Announced::ReleaseFailed(_)
+            if known.is_some_and(|known| known.at >= at) =>
+        {
+            None
+        }
+        Announced::ReleaseVerified(verified) => {
+            let lead = at.duration_since(verified.caused_at).as_secs_f64() / 60.0;
+            let lead_time_minutes = lead.max(0.0);
+            let outcome = Outcome::Verified { lead_time_minutes };
+            Some((Counts::Success, kpi(at, outcome)))
+        }
+        Announced::ReleaseFailed(failed) if failed.stage == CANARY_NO_DATA => {
+            Some((Counts::Nothing, None))
+        }
+        Announced::ReleaseFailed(_) => Some((Counts::Failure, kpi(at, Outcome::Failed))),
+        Announced::RollbackStarted(_) => match known {
+            None => Some((Counts::Failure, kpi(at, Outcome::Failed))),
+            Some(known) if known.counts == Counts::Success => {
+                let is_old = at.duration_since(known.at) > OLDEST;
+                let counts_at = if is_old { at } else { known.at };
+                Some((Counts::Failure, kpi(counts_at, Outcome::RolledBack)))
+            }
+            Some(_) => None,
+        },
+        _ => None,
+    }
 }
 
 impl Kpi {
-    /// What a received event says.
-    pub fn of_event(received: &Received) -> Option<Self> {
-        match &received.event {
-            Event::Announced(event) => Self::of(event, received.time),
-            _ => None,
-        }
-    }
-
-    /// What an event that was announced at a time says. A canary that nobody asked anything is no deployment
-    /// yet: a newer event tries it again. A way back is none either.
-    pub fn of(event: &Announced, at: Timestamp) -> Option<Self> {
-        let lead_time_minutes = match event {
-            Announced::ReleaseVerified(verified) => {
-                let lead = at.duration_since(verified.caused_at).as_secs_f64() / 60.0;
-                Some(lead.max(0.0))
-            }
-            Announced::ReleaseFailed(failed) if failed.stage != CANARY_NO_DATA => None,
-            _ => return None,
-        };
-        Some(Self {
-            at,
-            lead_time_minutes,
-        })
-    }
-
     /// The line that CloudWatch Logs makes metrics of.
     pub fn embedded(&self, environment: &str) -> Value {
-        let succeeded = self.lead_time_minutes.is_some();
-        let mut values = vec![
+        let deployment = [
             ("DeploymentCount", "Count", 1.0),
             ("DeploymentFrequency", "Count", 1.0),
-            ("DeploymentSuccess", "Count", f64::from(u8::from(succeeded))),
-            (
-                "FailureRate",
-                "Percent",
-                if succeeded { 0.0 } else { 100.0 },
-            ),
         ];
-        if let Some(minutes) = self.lead_time_minutes {
-            values.extend(["LeadTimeMinutes", "LeadTime"].map(|name| (name, "None", minutes)));
-        }
+        let ended = |success, failure| {
+            [
+                ("DeploymentSuccess", "Count", success),
+                ("FailureRate", "Percent", failure),
+            ]
+        };
+        let values: Vec<(&str, &str, f64)> = match self.outcome {
+            Outcome::Verified { lead_time_minutes } => {
+                let lead = ["LeadTimeMinutes", "LeadTime"];
+                let lead = lead.map(|name| (name, "None", lead_time_minutes));
+                [deployment, ended(1.0, 0.0), lead].concat()
+            }
+            Outcome::Failed => [deployment, ended(0.0, 100.0)].concat(),
+            Outcome::RolledBack => ended(-1.0, 100.0).to_vec(),
+        };
         let metrics = values
             .iter()
             .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}));
@@ -91,117 +168,4 @@ impl Kpi {
 }
 
 #[cfg(test)]
-mod tests {
-    use events::announced::{ReleaseFailed, ReleaseVerified};
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn verified() -> Announced {
-        Announced::ReleaseVerified(ReleaseVerified {
-            release: "release-a".into(),
-            package_arn: "arn".into(),
-            image: "image".into(),
-            build: None,
-            checks: vec![],
-            caused_at: at(1000),
-        })
-    }
-
-    fn failed(stage: &str) -> Announced {
-        Announced::ReleaseFailed(ReleaseFailed {
-            release: "release-a".into(),
-            stage: stage.into(),
-            reason: "r".into(),
-            build: None,
-            caused_at: at(1000),
-        })
-    }
-
-    fn line(event: &Announced) -> Value {
-        Kpi::of(event, at(1090)).unwrap().embedded("dev")
-    }
-
-    #[test]
-    fn a_deployment_counts_once_with_its_lead_time() {
-        let line = line(&verified());
-        for (name, value) in [
-            ("DeploymentCount", 1.0),
-            ("DeploymentFrequency", 1.0),
-            ("DeploymentSuccess", 1.0),
-            ("FailureRate", 0.0),
-            ("LeadTimeMinutes", 1.5),
-            ("LeadTime", 1.5),
-        ] {
-            assert_eq!(line[name], value, "{name}");
-        }
-        assert_eq!(line["Environment"], "dev");
-        assert_eq!(line["_aws"]["Timestamp"], 1_090_000);
-    }
-
-    #[test]
-    fn each_metric_that_is_declared_has_its_value() {
-        for event in [verified(), failed("health")] {
-            let line = line(&event);
-            let declared = &line["_aws"]["CloudWatchMetrics"][0];
-            assert_eq!(declared["Namespace"], "RetailForecast/Pipeline");
-            assert_eq!(declared["Dimensions"], json!([["Environment"]]));
-            let metrics = declared["Metrics"].as_array().unwrap();
-            for metric in metrics {
-                assert!(
-                    line[metric["Name"].as_str().unwrap()].is_number(),
-                    "{metric}"
-                );
-            }
-            // And no value is left undeclared: it would be no metric.
-            let numbers = line
-                .as_object()
-                .unwrap()
-                .values()
-                .filter(|value| value.is_number());
-            assert_eq!(numbers.count(), metrics.len());
-        }
-    }
-
-    #[test]
-    fn a_failed_deployment_has_no_lead_time() {
-        let line = line(&failed("health"));
-        assert_eq!(line["FailureRate"], 100.0);
-        assert_eq!(line["DeploymentSuccess"], 0.0);
-        assert_eq!(line["LeadTime"], Value::Null);
-    }
-
-    #[test]
-    fn the_dashboard_shows_what_is_published() {
-        let dashboard = include_str!("../../../infra/modules/dashboard/main.tf");
-        let shown = dashboard
-            .lines()
-            .find_map(|line| line.split_once("for metric, stat in {"))
-            .and_then(|(_, rest)| rest.split_once('}'))
-            .map(|(shown, _)| {
-                shown
-                    .split(',')
-                    .map(|one| one.split_once('=').unwrap().0.trim())
-            })
-            .unwrap();
-        let line = line(&verified());
-        assert!(dashboard.contains(&format!("[\"{NAMESPACE}\", metric, \"Environment\"")));
-        let unpublished: Vec<_> = shown.filter(|name| !line[*name].is_number()).collect();
-        assert_eq!(unpublished, Vec::<&str>::new());
-    }
-
-    #[test]
-    fn what_is_no_deployment_is_not_counted() {
-        assert_eq!(Kpi::of(&failed(CANARY_NO_DATA), at(1090)), None);
-        let started = Announced::DeploymentStarted(events::announced::DeploymentStarted {
-            release: "release-a".into(),
-            generation: 1,
-            cause: "c".into(),
-            caused_at: None,
-        });
-        assert_eq!(Kpi::of(&started, at(1090)), None);
-    }
-}
+mod tests;

@@ -16,11 +16,14 @@ use domain::{
     records::{self, Versioned},
     settings::Settings,
 };
-use events::{Event, Received};
+use events::{Announced, Event, Received};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, decide};
+use crate::{
+    decide::{Decision, decide},
+    kpi::{Counted, Kpi},
+};
 
 /// The function's name.
 pub const NAME: &str = "notify";
@@ -98,34 +101,71 @@ pub async fn handle(
         .as_str()
         .ok_or_else(|| Error::permanent("an event of ours without an id"))?;
     let decision = decide(event, fact, &config.environment);
-    let Decision::Tell { notice, fact } = &decision else {
+    let Decision::Tell { notice, fact, .. } = decision else {
         return Ok(Step::Done(decision));
     };
-    let mark = Artifacts::new(&config.artifacts_bucket).notification(fact);
+    let mark = Artifacts::new(&config.artifacts_bucket).notification(&fact);
     let read: Versioned<Mark> = records::read_versioned(store, &mark).await?;
     match read.value.state {
         State::Told => {
             let reason = format!("the mark is {mark}");
-            return Ok(Step::Done(Decision::AlreadyTold {
-                fact: fact.clone(),
-                reason,
-            }));
+            return Ok(Step::Done(Decision::AlreadyTold { fact, reason }));
         }
         State::Telling { since } if clock.now().duration_since(since) < CLAIM => {
             return Ok(Step::Wait {
                 after: LOOK_AGAIN,
                 decision: Decision::BeingTold {
-                    fact: fact.clone(),
+                    fact,
                     reason: format!("another invocation tells it since {since}"),
                 },
             });
         }
         State::Telling { .. } | State::Untold => {}
     }
+    let kpi = counted(config, store, event, (received.time, &fact)).await?;
     let now = clock.now();
-    let claimed = Mark::new(notice, State::Telling { since: now });
+    let claimed = Mark::new(&notice, State::Telling { since: now });
     records::swap(store, &mark, &read, &claimed).await?;
-    topic.publish(notice).await?;
-    records::write(store, &mark, &Mark::new(notice, State::Told)).await?;
-    Ok(Step::Done(decision))
+    topic.publish(&notice).await?;
+    records::write(store, &mark, &Mark::new(&notice, State::Told)).await?;
+    Ok(Step::Done(Decision::Tell { notice, fact, kpi }))
+}
+
+/// `notifications/deployments/{release}.json`: how a release's last deployment was counted, and what was so before.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Deployment {
+    schema: u32,
+    last: Option<Counted>,
+    before: Option<Counted>,
+}
+
+/// Counts the deployment that an event ends, if it ends one. A repeat of the fact that was counted last is answered
+/// as that was: a crash came before people were told.
+async fn counted(
+    config: &Config,
+    store: &impl ObjectStore,
+    event: &Announced,
+    (at, fact): (Timestamp, &str),
+) -> Result<Option<Kpi>> {
+    let Some(release) = kpi::release(event) else {
+        return Ok(None);
+    };
+    let place = Artifacts::new(&config.artifacts_bucket).counted_deployment(release);
+    let read: Versioned<Deployment> = records::read_versioned(store, &place).await?;
+    let Deployment { last, before, .. } = &read.value;
+    let is_repeat = last.as_ref().is_some_and(|last| last.fact == fact);
+    let known = if is_repeat { before } else { last };
+    let Some((counts, kpi)) = kpi::count(event, at, known.as_ref()) else {
+        return Ok(None);
+    };
+    if !is_repeat {
+        let fact = fact.to_owned();
+        let counted = Deployment {
+            schema: 1,
+            last: Some(Counted { counts, at, fact }),
+            before: last.clone(),
+        };
+        records::swap(store, &place, &read, &counted).await?;
+    }
+    Ok(kpi)
 }

@@ -2,7 +2,7 @@
 
 use aws::{Context, S3, Sns, Sqs, SystemClock};
 use domain::{Step, settings::Settings};
-use notify::{Config, NAME, decide::Decision, handle, kpi::Kpi};
+use notify::{Config, NAME, decide::Decision, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> runtime::Exit {
@@ -23,10 +23,9 @@ async fn run() -> domain::Result<runtime::Exit> {
     let store = S3::new(&context);
     let topic = Sns::new(&context, settings.text("ALERTS_TOPIC_ARN")?);
     Ok(runtime::run(NAME, &settings, &queue, async |received| {
-        let kpi = Kpi::of_event(&received);
         let step = handle(&config, &store, &topic, &SystemClock, received).await?;
         // Once for each fact, as people are told it.
-        if let (Some(kpi), Step::Done(Decision::Tell { .. })) = (kpi, &step) {
+        if let Step::Done(Decision::Tell { kpi: Some(kpi), .. }) = &step {
             runtime::metrics(&kpi.embedded(&config.environment));
         }
         Ok(step)

@@ -61,7 +61,7 @@ pub(crate) fn trigger(
                 release: Some(failed.release.clone()),
                 at,
                 deployed_for: Some(failed.caused_at),
-                words: format!("failed at {}: {}", failed.stage, failed.reason),
+                words: failed.words(),
                 is_alarm: false,
                 is_request: false,
                 is_evidence: failed.is_evidence(),

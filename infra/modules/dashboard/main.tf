@@ -41,11 +41,19 @@ locals {
     {
       title  = "CI/CD"
       period = 86400
-      metrics = [
-        # A value for each deployment: added up over a day, or its mean.
-        for metric, stat in { DeploymentFrequency = "Sum", FailureRate = "Average", LeadTime = "Average" } :
-        ["RetailForecast/Pipeline", metric, "Environment", var.environment, { stat = stat }]
-      ]
+      # Each deployment's values, added up over a day, or their mean. The change failure rate is the share of a day's
+      # deployments that failed or were rolled back since.
+      metrics = concat(
+        [
+          for metric, read in { DeploymentCount = "Sum", DeploymentFrequency = "Sum", FailureRate = "Sum", LeadTime = "Average" } :
+          ["RetailForecast/Pipeline", metric, "Environment", var.environment, {
+            stat    = read
+            id      = lower(metric)
+            visible = !contains(["DeploymentCount", "FailureRate"], metric)
+          }]
+        ],
+        [[{ expression = "failurerate / deploymentcount", label = "FailureRate" }]],
+      )
     },
   ]
 }

@@ -191,6 +191,11 @@ impl Artifacts {
     pub fn notification(&self, fact: &str) -> Location {
         self.at(format!("notifications/{fact}.json"))
     }
+
+    /// How the last deployment of a release was counted in the pipeline's figures.
+    pub fn counted_deployment(&self, release: &str) -> Location {
+        self.at(format!("notifications/deployments/{release}.json"))
+    }
 }
 
 /// The data set in `…/datasets/{dataset}/…`; `None` for any other place.

@@ -22,10 +22,18 @@ run "the_owners_four_widgets" {
   }
 
   assert {
-    condition = { for metric in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[3].properties.metrics : metric[1] => metric[4].stat } == {
-      DeploymentFrequency = "Sum", FailureRate = "Average", LeadTime = "Average"
+    condition = { for metric in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[3].properties.metrics : metric[1] => metric[4].stat if length(metric) == 5 } == {
+      DeploymentCount = "Sum", DeploymentFrequency = "Sum", FailureRate = "Sum", LeadTime = "Average"
     }
-    error_message = "Each deployment is one value: a day's deployments are their sum, rate and lead time their mean."
+    error_message = "Each deployment has its values: a day's deployments are their sum, the lead time their mean."
+  }
+
+  assert {
+    condition = alltrue([
+      for metric in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets[3].properties.metrics :
+      length(metric) == 5 ? metric[4].visible == !contains(["DeploymentCount", "FailureRate"], metric[1]) : metric[0].expression == "failurerate / deploymentcount"
+    ])
+    error_message = "A deployment that was rolled back adds to the failures and is no further deployment: the rate is the quotient of the sums."
   }
 
   assert {

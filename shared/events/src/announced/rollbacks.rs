@@ -7,6 +7,8 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::releases::FAILED_AT;
+
 /// See [`Announced::RollbackRequested`](super::Announced::RollbackRequested).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollbackRequested {
@@ -83,6 +85,13 @@ pub struct RollbackStarted {
     /// What a person has to do besides, since it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<String>,
+}
+
+impl RollbackStarted {
+    /// Whether it follows a failure that was announced, and no alarm or request.
+    pub fn follows_a_failure(&self) -> bool {
+        self.cause.starts_with(FAILED_AT)
+    }
 }
 
 /// See [`Announced::RollbackSucceeded`](super::Announced::RollbackSucceeded).
