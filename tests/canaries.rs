@@ -10,6 +10,8 @@
 #[path = "canaries/beside.rs"]
 mod beside;
 
+use std::time::Duration;
+
 use domain::{
     layout::Artifacts,
     release::{Pointer, Progress},
@@ -310,4 +312,39 @@ fn a_bad_canary_goes_whoever_owns_the_live_deployment() {
             assert_eq!(given_up, 0, "{told}");
         }
     }
+}
+
+#[test]
+fn what_passed_once_bakes_anew_when_it_is_tried_out_again() {
+    let (mut pipeline, a) = live();
+    try_out(&mut pipeline, &a, Some(WELL));
+    let b = scene::target(&pipeline).release;
+    serves(&pipeline, &b);
+    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
+    pipeline.deliver(&alarm);
+    pipeline.settle();
+    serves(&pipeline, &a);
+    pipeline.world.advance(Duration::from_mins(5));
+    scene::lift_all(&mut pipeline);
+
+    // The image's event comes again, and so does every other one, what told that it had passed included.
+    let badly = Answers {
+        error_rate_percent: 50.0,
+        ..WELL
+    };
+    let bad = b.clone();
+    pipeline
+        .world
+        .measure(move |release| Some(if release == bad { badly } else { WELL }));
+    for event in pipeline.delivered.clone() {
+        pipeline.deliver(&event);
+    }
+    pipeline.settle();
+    assert_eq!(
+        announced(&pipeline, "CanaryStarted").len(),
+        3,
+        "the first, which comes again, and the second"
+    );
+    serves(&pipeline, &a);
+    assert!(!quarantined(&pipeline).is_empty());
 }

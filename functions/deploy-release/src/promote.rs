@@ -33,14 +33,13 @@ pub struct Facts {
 /// The rule. Whatever keeps a canary that passed from being rolled out ends it: it doesn't bake for ever.
 pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Result<Decision> {
     let target = match &facts.pointer.target {
-        Some(target)
-            if target.release == passed.release && target.caused_at == passed.caused_at =>
-        {
-            target
-        }
+        Some(target) if target.release == passed.release && target.since == passed.since => target,
         _ => {
             return Ok(Decision::NotForThisFunction {
-                reason: format!("{} isn't the environment's target any more", passed.release),
+                reason: format!(
+                    "{} isn't the environment's target since {} any more",
+                    passed.release, passed.since
+                ),
             });
         }
     };

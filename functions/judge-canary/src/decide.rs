@@ -144,35 +144,43 @@ pub fn decide(
         _ => None,
     };
     let since = |moment: Timestamp| facts.now.as_second() - moment.as_second();
-    let (elapsed_s, limit_s) = match baking_since {
+    // Its pods have as long to come up as to come back.
+    let (elapsed_s, pods_limit_s) = match baking_since {
         None => (since(target.since), config.rollout_limit_s),
-        Some(baking) => (since(baking), config.limit_s),
+        Some(baking) => (since(baking), config.bake_s + config.rollout_limit_s),
     };
-    match pods(started, facts) {
-        Ok(()) => {}
-        Err(open) if open.hopeless => return fail(open.stage, open.reason),
-        Err(open) if elapsed_s >= limit_s => {
-            return fail(
-                open.stage,
-                format!(
-                    "after {elapsed_s} s, the limit being {limit_s} s: {}",
-                    open.reason
-                ),
-            );
+    let limit_s = config.limit_s;
+    let pods = pods(started, facts);
+    let is_baked = baking_since.is_some() && elapsed_s >= config.bake_s;
+    if let Err(open) = pods {
+        // What crashes under its requests is judged by them as well: of a canary that did worse its figures tell.
+        let verdict = facts
+            .periods
+            .as_ref()
+            .filter(|_| is_baked && open.stage == CANARY);
+        let verdict = verdict.map(|periods| compare(periods, &config.limits));
+        if let Some(Verdict::Fail(mut checks)) = verdict {
+            checks.push(open.reason);
+            return fail(CANARY, checks.join("; "));
         }
-        Err(open) => {
-            return Decision::NotYet {
-                reason: open.reason,
-                remaining_s: 0,
-            };
+        if open.hopeless {
+            return fail(open.stage, open.reason);
         }
+        if elapsed_s >= pods_limit_s {
+            let after = format!("after {elapsed_s} s, the limit being {pods_limit_s} s");
+            return fail(open.stage, format!("{after}: {}", open.reason));
+        }
+        return Decision::NotYet {
+            reason: open.reason,
+            remaining_s: 0,
+        };
     }
     let (Some(_), Some(periods)) = (baking_since, &facts.periods) else {
         return Decision::Bake {
             reason: format!("{share} are the canary's, and available"),
         };
     };
-    if elapsed_s < config.bake_s {
+    if !is_baked {
         return Decision::NotYet {
             reason: format!("it bakes for {elapsed_s} s of {} s", config.bake_s),
             remaining_s: config.bake_s - elapsed_s,
@@ -184,6 +192,7 @@ pub fn decide(
                 release: target.release.clone(),
                 live: target.live.clone(),
                 checks: std::iter::once(share).chain(checks).collect(),
+                since: target.since,
                 caused_at: target.caused_at,
             },
         },

@@ -40,7 +40,8 @@ pub struct Config {
     pub environment: String,
     /// Bucket of releases and the pointer.
     pub artifacts_bucket: String,
-    /// Limit for the canary's pods to be available, seconds since the release became the target.
+    /// Limit for the canary's pods to be available, seconds since the release became the target; for pods that are
+    /// lost while it bakes, seconds after `bake_s`.
     pub rollout_limit_s: i64,
     /// How long it bakes, seconds.
     pub bake_s: i64,

@@ -33,6 +33,7 @@ fn passed() -> CanaryPassed {
         release: release(2, 1).id().unwrap(),
         live: release(1, 1).id().unwrap(),
         checks: vec!["no errors".into()],
+        since: at(100),
         caused_at: at(99),
     }
 }
@@ -61,7 +62,8 @@ fn what_passed_is_rolled_out_once() {
     assert_eq!(said(&pointer(failed)), "already failed");
     let later = promoted.aim("release-c", at(900), at(900), "test");
     assert_eq!(said(&pointer(later)), "not for this function");
-    let retried = promoted.aim(&id, at(900), at(899), "test").try_out(1, 3);
+    // Once more by the same event, after its quarantine was lifted.
+    let retried = promoted.aim(&id, at(900), at(99), "test").try_out(1, 3);
     assert_eq!(said(&pointer(retried)), "not for this function");
 }
 

@@ -201,6 +201,16 @@ fn a_canary_comes_up_bakes_and_is_judged() {
             "not yet",
         ),
         (
+            "crashes under its requests",
+            Some(1100),
+            1700,
+            Box::new(move |facts| {
+                none_available(facts);
+                seen((100.0, 90.0))(facts);
+            }),
+            "fail at canary",
+        ),
+        (
             "scaled to zero by somebody",
             Some(1100),
             1700,
@@ -210,7 +220,7 @@ fn a_canary_comes_up_bakes_and_is_judged() {
         (
             "scaled to zero by somebody, too late",
             Some(1100),
-            4700,
+            2000,
             Box::new(gone),
             "fail at cluster",
         ),
@@ -222,9 +232,16 @@ fn a_canary_comes_up_bakes_and_is_judged() {
             "pass",
         ),
         (
+            "lost its pod, may be back",
+            Some(1100),
+            1999,
+            Box::new(none_available),
+            "not yet",
+        ),
+        (
             "lost its pod for good",
             Some(1100),
-            4700,
+            2000,
             Box::new(none_available),
             "fail at canary",
         ),

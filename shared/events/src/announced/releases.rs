@@ -86,6 +86,9 @@ pub struct CanaryPassed {
     pub live: String,
     /// What was compared, in words and numbers.
     pub checks: Vec<String>,
+    /// When it became the environment's target. Once its quarantine is lifted a release may be tried out again by
+    /// the event that caused it before: what it passed then says nothing of now.
+    pub since: jiff::Timestamp,
     /// When the cause of the deployment happened.
     pub caused_at: jiff::Timestamp,
 }
