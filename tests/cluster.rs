@@ -149,7 +149,7 @@ async fn no_revision_left(stage: &mut Stage, good: &Release) -> Duration {
     let limit = |revisions: u32| json!({"spec": {"revisionHistoryLimit": revisions}});
     stage.cluster.patch(limit(0)).await;
     let bad = stage.deploy(SOUND, &[]).await;
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(3);
     while stage.cluster.revisions().await != [bad.runs.image.clone()] {
         assert!(Instant::now() < deadline, "old ReplicaSets stay");
         tokio::time::sleep(Duration::from_millis(100)).await;

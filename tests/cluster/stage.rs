@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::runs::{Cluster, Release};
 
 /// Longest wait for one event, and for all queues to be empty.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(5);
 /// How often an alarm invokes a function that fails: once, and two retries, as Lambda has it.
 const INVOCATIONS: u32 = 3;
 /// The API as it is built, and with a defect to order (`DEFECT`, `SOUND_ANSWERS`).

@@ -213,19 +213,25 @@ async fn a_failed_message_comes_back_and_ends_among_the_dead_letters() {
         }),
     );
     let cloud = start(&project).await;
-    cloud
-        .enqueue("probe", &json!({"detail": {"fail": true}}))
-        .await
-        .unwrap();
-    logged(&cloud, "fail").await;
-    let began = Instant::now();
-    while cloud.depths("probe").await.unwrap().dead == 0 {
-        assert!(began.elapsed() < WAIT, "no dead letter");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let message = json!({"detail": {"fail": true}});
+    let body = message.to_string();
+    // On a busy machine a second may pass before the function says a word: then another message is sent.
+    for sent in 1..=10 {
+        cloud.enqueue("probe", &message).await.unwrap();
+        let began = Instant::now();
+        while cloud.depths("probe").await.unwrap().dead < sent {
+            assert!(began.elapsed() < WAIT, "no dead letter");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let letters = cloud.dead_letters("probe").await.unwrap();
+        assert!(letters.iter().all(|letter| *letter == body), "{letters:?}");
+        let logs = cloud.logs("probe").await.unwrap();
+        if logs.iter().any(|line| line.contains("\"fail\":true")) {
+            cloud.stop().await;
+            return;
+        }
     }
-    let letters = cloud.dead_letters("probe").await.unwrap();
-    assert_eq!(letters, [json!({"detail": {"fail": true}}).to_string()]);
-    cloud.stop().await;
+    panic!("the function never had the message");
 }
 
 #[tokio::test(flavor = "multi_thread")]

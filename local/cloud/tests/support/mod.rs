@@ -68,9 +68,9 @@ impl Project {
         let options = Options::new(root.path(), &root.path().join("state"), &bin);
         let project = Self { root, options };
         project.write("infra/functions.json", &json!({
-            "defaults": {"memory_mb": 128, "timeout_s": 5, "batch_size": 5, "max_receive_count": 2,
+            "defaults": {"memory_mb": 128, "timeout_s": 60, "batch_size": 5, "max_receive_count": 2,
                 "concurrency": 5, "environment": {"ARTIFACTS_BUCKET": "${artifacts_bucket}"}},
-            "functions": {"probe": {}, "idle": {"timeout_s": 3, "invoked_by_alarms": ["permitted*"]}},
+            "functions": {"probe": {}, "idle": {"invoked_by_alarms": ["permitted*"]}},
         }));
         for function in ["probe", "idle"] {
             project.write(&format!("infra/policies/{function}.json"), &policy());
