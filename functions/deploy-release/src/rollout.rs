@@ -169,11 +169,12 @@ where
         let artifacts = self.config.artifacts();
         let place = place(self.config, &artifacts);
         let targets = (self.ports.store, self.ports.sagemaker, self.ports.cluster);
-        let confirmed = confirm(&place, targets, release, written).await?;
-        if confirmed.is_err() {
+        let confirmed = confirm(&place, targets, release, written).await;
+        // What couldn't be written again yet is when the message comes back; then nobody knows this release any more.
+        if !matches!(confirmed, Ok(Ok(()))) {
             self.forget(release).await?;
         }
-        Ok(confirmed)
+        confirmed
     }
 
     /// Removes a release's own alarms, as far as the pointer doesn't need them any more.
