@@ -75,53 +75,6 @@ fn a_paused_deployment_is_tried_to_the_limit_and_then_people_are_called() {
 }
 
 #[test]
-fn an_image_that_helm_owns_is_left_to_helm_and_its_name_is_said() {
-    let (mut pipeline, _, b) = a_then_b();
-    pipeline
-        .world
-        .edit_deployment(|deployment| deployment.image_managers = vec!["helm".to_owned()]);
-    let before = pipeline.world.snapshot().as_json()["deployment"].clone();
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    deliver(&mut pipeline, &alarm);
-    assert_eq!(pipeline.world.snapshot().as_json()["deployment"], before);
-    let notices = pipeline.world.notices();
-    let call = notices
-        .iter()
-        .find(|notice| notice.subject.contains("ROLLBACK FAILED"))
-        .unwrap();
-    assert!(call.body.contains("helm"), "{}", call.body);
-}
-
-#[test]
-fn what_helm_owns_is_taken_over_on_a_person_s_word_or_by_a_setting() {
-    let (mut pipeline, a, b) = a_then_b();
-    owned_by(&pipeline, "helm");
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    deliver(&mut pipeline, &alarm);
-    let body = notice(&pipeline, "ROLLBACK FAILED");
-    assert!(body.contains("`\"take_over\": \"helm\"`"), "{body}");
-    for (manager, comes_back) in [("argocd", false), ("helm", true)] {
-        let mut request = asked(&pipeline, None, manager);
-        request["detail"]["take_over"] = json!(manager);
-        deliver(&mut pipeline, &request);
-        let is_back = scene::target(&pipeline).release == a;
-        assert_eq!(is_back, comes_back, "{manager}: {}", explain(&pipeline));
-    }
-    serves(&pipeline, &a);
-
-    owned_by(&pipeline, "helm");
-    scene::push_another_image(&mut pipeline, "build-3");
-    serves(&pipeline, &a);
-    let notices = pipeline.world.notices();
-    let body = &notices.last().unwrap().body;
-    assert!(body.contains("FIRST_FIELD_MANAGER"), "{body}");
-    pipeline.set_for_deployments("FIRST_FIELD_MANAGER", "helm");
-    scene::push_another_image(&mut pipeline, "build-4");
-    assert_ne!(scene::target(&pipeline).release, a);
-    assert_eq!(scene::target(&pipeline).progress, Progress::Verified);
-}
-
-#[test]
 fn a_person_may_ask() {
     let (mut pipeline, a, b) = a_then_b();
     let before = pipeline.decided("roll-back").len();

@@ -200,20 +200,3 @@ fn a_request_that_is_sent_again_on_its_way_back_is_no_other_one() {
     );
     assert_eq!(told(&pipeline, "Rollback ("), 1);
 }
-
-#[test]
-fn who_asks_to_go_further_on_the_way_back_to_the_first_release_does_not_end_it() {
-    let (mut pipeline, a, b) = a_then_b();
-    let alarm = scene::alarm(&pipeline, "Error-Rate", &b);
-    pipeline.deliver(&alarm);
-    pipeline.work();
-    let target = scene::target(&pipeline);
-    assert!(matches!(target.progress, Progress::Restoring { .. }));
-    pipeline.world.advance(Duration::from_secs(2));
-    let asked = scene::asked_to_go_back(&pipeline, Some(&a), "1");
-    deliver(&mut pipeline, &asked);
-    serves(&pipeline, &a);
-    assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 1);
-    let body = notice(&pipeline, "ROLLBACK FAILED");
-    assert!(body.contains("no release is known good but"), "{body}");
-}

@@ -151,6 +151,65 @@ fn an_alarm_of_what_is_live_leads_back_while_another_release_is_on_its_way() {
     assert!(!alarms.contains(&c), "{alarms}");
 }
 
+/// An alarm under the owner's name that watches other alarms: it has no dimension to say which release it is of.
+fn composite(pipeline: &Pipeline) -> Value {
+    let mut alarm = scene::alarm(pipeline, "Error-Rate", "");
+    alarm["detail"]["configuration"] = json!({"alarmRule": "ALARM(this) AND ALARM(that)"});
+    alarm
+}
+
+#[test]
+fn an_alarm_that_says_no_release_is_of_what_is_live() {
+    stopped_after_each(|stop, stopped| {
+        let (mut pipeline, a, b) = checks::a_then_b();
+        let image = scene::image(&pipeline);
+        let c = rolling(&mut pipeline);
+        pipeline.world.advance(Duration::from_secs(30));
+        stop(&mut pipeline);
+        let alarm = composite(&pipeline);
+        for _ in 0..2 {
+            checks::deliver(&mut pipeline, &alarm);
+        }
+        serves(&pipeline, &a);
+        let held = scene::quarantined(&pipeline);
+        let image = ("image".to_owned(), image);
+        assert_eq!(held, [image], "{stopped}: not that of {c}");
+        let started = announced(&pipeline, "RollbackStarted");
+        assert!(started.iter().all(|started| started["from"] == b));
+        assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 0, "{stopped}");
+    });
+}
+
+#[test]
+fn an_alarm_that_says_no_release_takes_a_canary_away_and_is_laid_to_none_of_its_parts() {
+    stopped_after_each(|stop, stopped| {
+        let (mut pipeline, a) = live();
+        pipeline.world.measure(|_| Some(WELL));
+        baking(&mut pipeline);
+        stop(&mut pipeline);
+        let alarm = composite(&pipeline);
+        for _ in 0..2 {
+            checks::deliver(&mut pipeline, &alarm);
+        }
+        serves(&pipeline, &a);
+        let held = checks::quarantined(&pipeline);
+        assert_eq!(held, ["release"], "{stopped}: {}", explain(&pipeline));
+        assert_eq!(told(&pipeline, "ROLLBACK FAILED"), 0, "{stopped}");
+    });
+}
+
+#[test]
+fn an_alarm_that_says_no_release_and_comes_late_is_of_what_was_live_when_it_spoke() {
+    let (mut pipeline, _, _) = checks::a_then_b();
+    rolling(&mut pipeline);
+    let alarm = composite(&pipeline);
+    pipeline.settle();
+    let c = scene::target(&pipeline).release;
+    checks::deliver(&mut pipeline, &alarm);
+    serves(&pipeline, &c);
+    assert!(quarantined(&pipeline).is_empty());
+}
+
 #[test]
 fn what_is_live_and_has_no_way_back_is_told_of_and_the_release_that_is_rolled_out_goes_on() {
     for by_a_person in [false, true] {

@@ -211,7 +211,7 @@ fn goes_on(begun: &Begun, config: &Config) -> Rollout {
             },
         },
         take_over: deployment
-            .is_some_and(|deployment| deployment.image_managers.contains(&config.first_manager)),
+            .is_some_and(|deployment| converge::is_taken_over(deployment, &config.first_manager)),
         resumes: true,
     }
 }

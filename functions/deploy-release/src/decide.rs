@@ -249,7 +249,7 @@ fn of_parts(half: &Half, facts: &Facts, config: &Config) -> Result<Decision> {
         caused_at: facts.caused_at,
         approved_at: matches!(half, Half::Model(_)).then_some(facts.caused_at),
         begun_by: facts.event.clone(),
-        take_over: deployment.image_managers.contains(&config.first_manager),
+        take_over: converge::is_taken_over(deployment, &config.first_manager),
         resumes: facts
             .pointer
             .target
@@ -272,7 +272,7 @@ pub(crate) fn frozen(reason: &str) -> String {
 pub(crate) fn not_ours(deployment: &Deployment, config: &Config) -> Option<String> {
     let strangers = converge::strangers(deployment, &config.first_manager);
     (!strangers.is_empty()).then(|| format!(
-        "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {}: one owner only; deploy with it alone, or name it in FIRST_FIELD_MANAGER, by which they are taken over, and let it leave them alone from then on (ARCHITECTURE.md says how)",
+        "the Deployment's image, or a variable or an annotation of the release, belongs to the field manager {}: one owner only; deploy with it alone, or add it to FIRST_FIELD_MANAGER (commas between names), by which they are taken over, and let it leave them alone from then on (ARCHITECTURE.md says how)",
         strangers.join(", ")
     ))
 }

@@ -2,7 +2,7 @@
 
 use convergence::Written;
 use domain::{
-    Result,
+    Result, converge,
     ports::{Alarms, Bus, Canaries, Clock, Cluster, Endpoints, ObjectStore},
     quarantine::Quarantine,
     records::{self, Versioned},
@@ -108,7 +108,7 @@ pub fn decide(passed: &CanaryPassed, facts: &Facts, config: &Config) -> Result<D
         take_over: facts
             .deployment
             .as_ref()
-            .is_some_and(|deployment| deployment.image_managers.contains(&config.first_manager)),
+            .is_some_and(|deployment| converge::is_taken_over(deployment, &config.first_manager)),
         resumes,
         build: target.build.clone(),
     })))

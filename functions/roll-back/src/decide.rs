@@ -18,8 +18,8 @@ use serde::Serialize;
 use crate::Config;
 pub use again::{again, untold};
 pub use guard::canary_instead;
-pub(crate) use guard::{beside, live_beside, unguarded};
-use guard::{call_people, past_guard, stays, verified};
+pub(crate) use guard::{beside, live_beside, of_live, unguarded};
+use guard::{call_people, on_its_way, past_guard, stays, verified};
 pub(crate) use way::refuge;
 use way::roll_back;
 
@@ -164,7 +164,7 @@ pub struct Trigger {
     /// Whether it speaks of what the release did. Circumstances lead back as well, and nothing is
     /// quarantined for them.
     pub is_evidence: bool,
-    /// A field manager whose fields of the Deployment a person lets us take over.
+    /// Field managers whose fields of the Deployment a person lets us take over, with commas between them.
     pub take_over: Option<String>,
 }
 
@@ -281,6 +281,9 @@ pub fn decide(trigger: &Trigger, facts: &Facts, config: &Config) -> Result<Decis
         } else {
             Ok(Decision::AlreadyThere { reason: since })
         };
+    }
+    if let Some(there) = on_its_way(trigger, facts, target, from, config)? {
+        return Ok(there);
     }
     let was_given_up = matches!(target.progress, Progress::Failed { .. });
     if trigger.is_request && was_given_up && target.gone_from.as_deref() == Some(from) {

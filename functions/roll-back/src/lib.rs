@@ -25,7 +25,10 @@ use domain::{
     release::{Manifest, Pointer, endpoint_config},
     settings::Settings,
 };
-use events::{Announced, Event, Received, announced::RequestRefused};
+use events::{
+    Announced, Event, Received,
+    announced::{RequestRefused, RollbackRequested},
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -156,8 +159,12 @@ where
             );
             back::give_up(config, ports, given_up, &pointer, of_failure).await?;
         }
-        Decision::NotLive { reason } | Decision::NothingWrong { reason } => {
-            if let Event::Announced(Announced::RollbackRequested(request)) = &received.event {
+        Decision::NotLive { reason }
+        | Decision::NothingWrong { reason }
+        | Decision::AlreadyThere { reason } => {
+            if let Event::Announced(Announced::RollbackRequested(request)) = &received.event
+                && !led_here(request, &pointer.value)
+            {
                 let what = request.release.as_deref().unwrap_or("what is live");
                 let asked = format!("rollback of {what} (request {})", request.request);
                 refuse(ports.bus, asked, &request.by, reason, received.time).await?;
@@ -172,6 +179,12 @@ where
         repair(config, ports, &pointer.value).await?;
     }
     Ok(Step::Done(decision))
+}
+
+/// Whether this request is what the target was brought back for: who asked hears of that.
+fn led_here(request: &RollbackRequested, pointer: &Pointer) -> bool {
+    let target = pointer.target.as_ref();
+    target.is_some_and(|target| target.cause == trigger::words(request))
 }
 
 /// A message that comes back may be one whose invocation wrote late and died.
@@ -216,7 +229,7 @@ where
     };
     let trigger = match &word {
         Some(word) => of_what_is_live(config, ports.store, word, trigger, pointer).await?,
-        None => trigger,
+        None => decide::of_live(trigger, pointer),
     };
     let suspect = decide::suspect(&trigger, pointer);
     let facts = gather(config, ports, pointer, suspect).await?;

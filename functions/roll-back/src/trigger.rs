@@ -5,7 +5,7 @@ use domain::{
     endpoint::PREFIX as ENDPOINT_PREFIX,
     names,
 };
-use events::{Announced, Event, incoming::Alarm};
+use events::{Announced, Event, announced::RollbackRequested, incoming::Alarm};
 
 use crate::{Config, decide::Trigger, endpoint::Word};
 
@@ -26,7 +26,7 @@ pub(crate) fn trigger(
                 return Err(format!("{} is {}, and not ALARM", alarm.name, alarm.state));
             }
             let trigger = Trigger {
-                release: alarm.release.clone(),
+                release: alarm.release.clone().or_else(|| candidate(config, alarm)),
                 at: alarm.since.unwrap_or(at),
                 deployed_for: None,
                 words: format!("alarm {}: {}", alarm.name, alarm.reason),
@@ -74,10 +74,7 @@ pub(crate) fn trigger(
                 release: request.release.clone(),
                 at,
                 deployed_for: None,
-                words: format!(
-                    "{} asked (request {}): {}",
-                    request.by, request.request, request.reason
-                ),
+                words: words(request),
                 is_alarm: false,
                 is_request: true,
                 is_evidence: true,
@@ -89,6 +86,22 @@ pub(crate) fn trigger(
             "only alarms, the endpoint's changes, failed releases and requests lead to a rollback, and requests lift a quarantine".to_owned(),
         ),
     }
+}
+
+/// A request in words: the same however often it is sent.
+pub(crate) fn words(request: &RollbackRequested) -> String {
+    format!(
+        "{} asked (request {}): {}",
+        request.by, request.request, request.reason
+    )
+}
+
+/// The release that an alarm's name has at its end: a candidate's has, the owner's hasn't.
+fn candidate(config: &Config, alarm: &Alarm) -> Option<String> {
+    let (_, rest) = alarm
+        .name
+        .split_once(&format!("-{}-release-", config.namespace))?;
+    Some(format!("release-{rest}"))
 }
 
 /// Why an alarm isn't one of this environment's API or endpoint; `None` when it is.
@@ -130,4 +143,36 @@ fn not_ours(config: &Config, alarm: &Alarm) -> Option<String> {
             alarm.name, config.namespace
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::tests::{at, config};
+
+    #[test]
+    fn a_release_is_told_by_an_alarms_dimension_else_by_its_name() {
+        let cases = [
+            ("", None, None),
+            ("", Some("release-a"), Some("release-a")),
+            ("-release-b", None, Some("release-b")),
+            ("-release-b", Some("release-a"), Some("release-a")),
+        ];
+        for (ending, dimension, expected) in cases {
+            let event = Event::Alarm(Alarm {
+                name: format!("RetailForecast-API-Error-Rate-retail-forecast-dev{ending}"),
+                state: "ALARM".to_owned(),
+                reason: "Threshold Crossed".to_owned(),
+                since: None,
+                release: dimension.map(str::to_owned),
+                endpoint_config: None,
+            });
+            let (trigger, _) = trigger(&config(), &event, at(200)).unwrap();
+            assert_eq!(
+                trigger.release.as_deref(),
+                expected,
+                "{ending} {dimension:?}"
+            );
+        }
+    }
 }

@@ -23,13 +23,24 @@ pub const VARIABLES: [&str; 3] = ["DEPLOYMENT_ID", "MODEL_DIGEST", "MODEL_URI"];
 /// Annotations of the Deployment and of its pods that name a release.
 pub const ANNOTATIONS: [&str; 3] = [CHANGE_CAUSE, RELEASE, MODEL_PACKAGE];
 
-/// Field managers that own what names a release, beside us and `first_manager`, whose first manifests we
-/// take over.
-pub fn strangers<'a>(deployment: &'a Deployment, first_manager: &str) -> Vec<&'a str> {
+/// Field managers that own what names a release, beside us and those that are `taken_over`.
+pub fn strangers<'a>(deployment: &'a Deployment, taken_over: &str) -> Vec<&'a str> {
     let managers = deployment.image_managers.iter().map(String::as_str);
     managers
-        .filter(|manager| *manager != FIELD_MANAGER && *manager != first_manager)
+        .filter(|manager| *manager != FIELD_MANAGER && !is_named(manager, taken_over))
         .collect()
+}
+
+/// Whether one of those that are `taken_over` owns what names a release.
+pub fn is_taken_over(deployment: &Deployment, taken_over: &str) -> bool {
+    let mut managers = deployment.image_managers.iter();
+    managers.any(|manager| is_named(manager, taken_over))
+}
+
+/// Whether a field manager is among these names: one, or several with commas between them, as people are told
+/// them.
+pub fn is_named(manager: &str, names: &str) -> bool {
+    names.split(',').any(|name| name.trim() == manager)
 }
 
 /// What the Deployment is given. The pod template carries the model's place and digest, so that

@@ -214,6 +214,26 @@ fn one_owner_of_the_image() {
         panic!("expected Deploy");
     };
     assert!(rollout.take_over);
+
+    // Several are named as people are told them.
+    let mut facts = live();
+    let two = ["helm", "kubectl-edit"].map(str::to_owned);
+    facts.deployment.as_mut().unwrap().image_managers = two.to_vec();
+    let (decision, reason) = said(&model(2), &facts);
+    assert_eq!(decision, "skip");
+    assert!(
+        reason.contains("field manager helm, kubectl-edit: "),
+        "{reason}"
+    );
+    for (names, is_ours) in [("helm", false), ("manifests, helm, kubectl-edit", true)] {
+        let config = Config {
+            first_manager: names.to_owned(),
+            ..config()
+        };
+        let decision = decide(&model(2), &facts, &config).unwrap();
+        let takes_over = matches!(decision, Decision::Deploy(rollout) if rollout.take_over);
+        assert_eq!(takes_over, is_ours, "{names}");
+    }
 }
 
 #[test]

@@ -18,6 +18,44 @@ pub(crate) fn beside(pointer: &Pointer) -> Option<&KnownGood> {
     (on_its_way && target.release != good.release).then_some(good)
 }
 
+/// The owner's alarms watch what is live. One that says no release (a composite one has no dimension) speaks of
+/// that while another release is on its way, or has failed, beside it; and its words say so, by which it is known
+/// when it comes again.
+pub(crate) fn of_live(trigger: Trigger, pointer: &Pointer) -> Trigger {
+    let Some(target) = &pointer.target else {
+        return trigger;
+    };
+    if !trigger.is_alarm || trigger.release.is_some() {
+        return trigger;
+    }
+    let named = |release: &String| Trigger {
+        release: Some(release.clone()),
+        words: format!("{} (of {release}, which is live)", trigger.words),
+        ..trigger.clone()
+    };
+    let good = pointer.known_good.as_ref();
+    let fell = matches!(target.progress, Progress::Failed { .. });
+    let behind = good.filter(|good| fell && good.release != target.release);
+    if let Some(live) = beside(pointer).or(behind) {
+        return named(&live.release);
+    }
+    if let Some(before) = good.and_then(|good| before(&trigger, target, good)) {
+        return named(before);
+    }
+    // What it led to already: away from what was live, or from a canary beside it.
+    let was_live = target.gone_from.iter().chain([&target.release]);
+    let mut causes = was_live.map(named);
+    let cause = causes.find(|cause| cause.is_cause_of(target));
+    cause.unwrap_or(trigger)
+}
+
+/// What was live when the alarm spoke: what is live now was yet to be verified.
+fn before<'a>(trigger: &Trigger, target: &Target, good: &'a KnownGood) -> Option<&'a String> {
+    let was_new = target.gone_from.is_none() && target.release == good.release;
+    let is_early = trigger.at.as_second() < good.since.as_second();
+    good.earlier.first().filter(|_| was_new && is_early)
+}
+
 /// The same, when an alarm or a person speaks against it.
 pub(crate) fn live_beside<'a>(trigger: &Trigger, pointer: &'a Pointer) -> Option<&'a KnownGood> {
     beside(pointer).filter(|good| {
@@ -68,6 +106,47 @@ pub(super) fn verified<'a>(target: &Target, pointer: &'a Pointer) -> Option<&'a 
                 target.progress,
                 Progress::Verified | Progress::Restoring { .. }
             )
+    })
+}
+
+/// What is brought back is to be proved first. Its alarms begin anew once it is verified, and speak again if it is
+/// bad: one that spoke until then says nothing, however late it comes. A person who names it meanwhile goes further
+/// where there is a way, and otherwise hears that there is none: the way that is gone may well end well.
+pub(super) fn on_its_way(
+    trigger: &Trigger,
+    facts: &Facts,
+    target: &Target,
+    from: &str,
+    config: &Config,
+) -> Result<Option<Decision>> {
+    let to_be_proved = match (&target.progress, target.judged_at) {
+        (Progress::Restoring { .. }, _) => true,
+        (Progress::Verified, Some(judged_at)) => {
+            target.gone_from.is_some() && trigger.at.as_second() < judged_at.as_second()
+        }
+        _ => false,
+    };
+    if !to_be_proved || target.release != from {
+        return Ok(None);
+    }
+    let there = |why: &str| Decision::AlreadyThere {
+        reason: format!(
+            "{from} is the target since {}, caused by: {}; it was brought back, and {why}",
+            target.since, target.cause
+        ),
+    };
+    if trigger.is_alarm {
+        return Ok(Some(there("its alarms begin anew once it is verified")));
+    }
+    if !trigger.is_request {
+        return Ok(None);
+    }
+    Ok(match roll_back(trigger, facts, target, from, 1, config)? {
+        Decision::GiveUp(barred) => Some(there(&format!(
+            "to go further back isn't possible now: {}",
+            barred.reason
+        ))),
+        _ => None,
     })
 }
 

@@ -69,9 +69,11 @@ pub(crate) fn roll_back(
         ));
     };
     let strangers = converge::strangers(deployment, &config.first_manager);
-    let (released, strangers): (Vec<&str>, Vec<&str>) = strangers
-        .into_iter()
-        .partition(|manager| trigger.take_over.as_deref() == Some(manager));
+    let (released, strangers): (Vec<&str>, Vec<&str>) =
+        strangers.into_iter().partition(|manager| {
+            let names = trigger.take_over.as_deref();
+            names.is_some_and(|names| converge::is_named(manager, names))
+        });
     let patch = converge::deployment(release, manifest, "")?;
     let carries = converge::carries(deployment, &patch);
     // What carries the good release already isn't written, whoever owns it: a canary has a Deployment of its
@@ -87,7 +89,7 @@ pub(crate) fn roll_back(
             ),
         ));
     }
-    let is_first = deployment.image_managers.contains(&config.first_manager);
+    let is_first = converge::is_taken_over(deployment, &config.first_manager);
     let take_over = strangers.is_empty() && (is_first || !released.is_empty());
     let abandoned = if target.release == *release {
         target.abandoned.clone()

@@ -25,7 +25,7 @@ pub struct RollbackRequested {
     #[serde(deserialize_with = "super::said")]
     pub reason: String,
     /// A field manager (`helm`) whose fields of the Deployment are taken over for it: image, variables and
-    /// annotations that name a release.
+    /// annotations that name a release. Several have commas between them (`helm, kubectl-edit`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub take_over: Option<String>,
 }

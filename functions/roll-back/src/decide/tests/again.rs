@@ -273,3 +273,97 @@ fn a_copy_of_a_request_that_was_given_up_is_no_further_try() {
     };
     assert_eq!(said(&ruled(&asked(None, 200), &barred)).0, "give-up");
 }
+
+#[test]
+fn what_is_brought_back_is_proved_before_anything_speaks_against_it() {
+    let (z, a, b) = (release(9, 9), release(1, 1), release(1, 2));
+    // A, and Z before it where there is one, was good; B, which was rolled out, is gone away from at 203.
+    let way_back = |has_refuge: bool, is_proved: bool| {
+        let good = |pointer: Pointer, release: &Manifest, second| {
+            let aimed = pointer.aim(&id(release), at(second), at(second), "test");
+            aimed.verified(&id(release), at(second + 5)).unwrap()
+        };
+        let mut pointer = Pointer::empty("dev");
+        if has_refuge {
+            pointer = good(pointer, &z, 10);
+        }
+        let restore = Restore {
+            now: at(203),
+            caused_at: at(200),
+            cause: alarm(Some(&b), 200).words,
+        };
+        let pointer = good(pointer, &a, 20).aim(&id(&b), at(100), at(99), "test");
+        let pointer = pointer.restore(&id(&a), &id(&b), 1, restore);
+        Facts {
+            pointer: if is_proved {
+                pointer.verified(&id(&a), at(230)).unwrap()
+            } else {
+                pointer
+            },
+            bad: Some(a.clone()),
+            refuges: has_refuge
+                .then(|| (id(&z), z.clone()))
+                .into_iter()
+                .collect(),
+            ..facts()
+        }
+    };
+    let of_a = |second| alarm(Some(&a), second);
+    let anew = "begin anew";
+    let cases = [
+        ("its alarm", of_a(205), true, false, "already-there", anew),
+        (
+            "its alarm, alone",
+            of_a(205),
+            false,
+            false,
+            "already-there",
+            anew,
+        ),
+        (
+            "its alarm, late",
+            of_a(229),
+            true,
+            true,
+            "already-there",
+            anew,
+        ),
+        (
+            "its alarm, anew",
+            of_a(230),
+            true,
+            true,
+            "roll-back",
+            "Error-Rate",
+        ),
+        (
+            "a person",
+            asked(Some(&a), 205),
+            true,
+            false,
+            "roll-back",
+            "ann",
+        ),
+        (
+            "a person, alone",
+            asked(Some(&a), 205),
+            false,
+            false,
+            "already-there",
+            "isn't possible now: no release",
+        ),
+        (
+            "a person, once it is proved",
+            asked(Some(&a), 240),
+            false,
+            true,
+            "give-up",
+            "no release",
+        ),
+    ];
+    for (name, trigger, has_refuge, is_proved, expected, word) in cases {
+        let (decision, reason) = said(&ruled(&trigger, &way_back(has_refuge, is_proved)));
+        assert_eq!(decision, expected, "{name}: {reason}");
+        assert!(reason.contains(word), "{name}: {reason}");
+    }
+}

@@ -223,3 +223,38 @@ fn behind_a_failure_what_is_known_good_says_what_goes_first() {
     let first = format!("ask for a rollback of {} first", id(&c));
     assert!(reason.contains(&first), "{reason}");
 }
+
+#[test]
+fn an_alarm_that_says_no_release_is_of_what_was_live_when_it_spoke() {
+    let (a, b, c) = (release(1, 1), release(1, 2), release(2, 2));
+    let live = facts().pointer;
+    let rolling = live.aim(&id(&c), at(150), at(149), "test");
+    let canary = rolling.clone().try_out(1, 3);
+    let failed = rolling.failed(&id(&c), "rollout: 0 of 2", at(190)).unwrap();
+    let next = rolling.verified(&id(&c), at(190)).unwrap();
+    let back = |from: &Manifest, to: &Manifest, live: &Manifest| {
+        let cause = of_live(alarm(None, 180), &rolling).words;
+        let cause = cause.replace(&id(&b), &id(live));
+        let restore = Restore {
+            now: at(182),
+            caused_at: at(180),
+            cause,
+        };
+        rolling.restore(&id(to), &id(from), 1, restore)
+    };
+    let cases = [
+        ("alone", live, None),
+        ("beside a rollout", rolling.clone(), Some(&b)),
+        ("beside a canary", canary, Some(&b)),
+        ("beside what failed", failed, Some(&b)),
+        ("late", next, Some(&b)),
+        ("again, on the way back from it", back(&b, &a, &b), Some(&b)),
+        ("again, when the canary went", back(&c, &b, &b), Some(&b)),
+    ];
+    for (name, pointer, expected) in cases {
+        let said = of_live(alarm(None, 180), &pointer);
+        assert_eq!(said.release, expected.map(id), "{name}");
+        let named = alarm(Some(&c), 180);
+        assert_eq!(of_live(named.clone(), &pointer), named, "{name}");
+    }
+}
