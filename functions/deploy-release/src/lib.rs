@@ -260,6 +260,10 @@ where
         let place = rollout::place(config, &artifacts);
         let targets = (ports.store, ports.sagemaker, ports.cluster);
         convergence::repair(&place, targets, &pointer.value).await?;
+        let target = pointer.value.target.iter();
+        for left in target.flat_map(|target| target.gone_from.iter().chain(&target.abandoned)) {
+            Writer { config, ports }.forget(left).await?;
+        }
     }
     Ok(Step::Done(decision))
 }

@@ -178,7 +178,7 @@ where
     }
 
     /// Removes a release's own alarms, as far as the pointer doesn't need them any more.
-    async fn forget(&self, release: &str) -> Result<()> {
+    pub(crate) async fn forget(&self, release: &str) -> Result<()> {
         let artifacts = self.config.artifacts();
         let pointer = records::pointer(self.ports.store, &artifacts, &self.config.environment)
             .await?

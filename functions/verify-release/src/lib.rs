@@ -185,7 +185,9 @@ where
     }
     verdict::settle(config, ports.store, &target, &decision, (&pointer, next)).await?;
     let is_new = watch::is_new(target.judged_at, facts.now);
-    watch(config, (ports.store, ports.alarms), &decision, is_new).await?;
+    let before = pointer.value.known_good.map(|good| good.release);
+    let places = (ports.store, ports.alarms);
+    watch(config, places, &decision, before.as_deref(), is_new).await?;
     if let Some(announced) = verdict::announced(&decision) {
         ports.bus.announce(&announced.announcement()?).await?;
     }

@@ -26,16 +26,17 @@ pub(crate) fn is_new(judged_at: Option<Timestamp>, now: Timestamp) -> bool {
     judged_at.is_none_or(|at| now.as_second() - at.as_second() < STILL_NEW_S)
 }
 
-/// Lets the alarms follow a verdict.
+/// Lets the alarms follow a verdict. `before` was known good when it was reached.
 pub(crate) async fn watch<S: ObjectStore, W: Alarms>(
     config: &Config,
     (store, alarms): (&S, &W),
     decision: &Decision,
+    before: Option<&str>,
     is_new: bool,
 ) -> Result<()> {
     match decision {
         Decision::Verified { verified } => {
-            live(config, (store, alarms), &verified.release, None, is_new).await
+            live(config, (store, alarms), &verified.release, before, is_new).await
         }
         Decision::Restored { restored } => {
             let from = Some(restored.from.as_str());
