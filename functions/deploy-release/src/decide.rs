@@ -174,6 +174,8 @@ pub struct Facts {
     pub quarantine: Quarantine,
     /// The release that a new one builds on.
     pub base: Option<Manifest>,
+    /// For a model: the release that was on its way when what was live had to be gone away from, and isn't any more.
+    pub abandoned: Option<Manifest>,
     /// For an image with a base: the base's model as the registry has it now; `None` when it was deleted.
     pub base_model: Option<Package>,
     /// For an image without a base: the model that waits, or that of a first release that failed.

@@ -101,6 +101,14 @@ where
             }
         }
     }
+    let abandoned = pointer.target.as_ref();
+    let abandoned = abandoned.and_then(|target| target.abandoned.as_ref());
+    let abandoned = match (half, abandoned) {
+        (Half::Model(_), Some(release)) => {
+            records::read(ports.store, &artifacts.release(release)).await?
+        }
+        _ => None,
+    };
     let deployment = ports.cluster.deployment().await?;
     let has_canary =
         config.canary_share_percent.is_some() && ports.cluster.canary().await?.is_some();
@@ -119,6 +127,7 @@ where
         .await?
         .value,
         base,
+        abandoned,
         base_model,
         waiting_model,
         tagged_image,

@@ -87,7 +87,8 @@ fn late(package: &Package, facts: &Facts) -> Option<String> {
         // Events tell whole seconds: within one the higher version is the later.
         let considered = (at, facts.pointer.approved_version.unwrap_or(u32::MAX));
         let this = (caused_at, version);
-        this < considered || (this == considered && !was_let_go(target, facts))
+        let is_open = was_let_go(target, facts) || was_abandoned(package, facts);
+        this < considered || (this == considered && !is_open)
     } else {
         let base = facts.base.as_ref()?;
         let live = parts::version(&base.model.package_arn)?;
@@ -98,6 +99,13 @@ fn late(package: &Package, facts: &Facts) -> Option<String> {
             "the approval of version {version} at {caused_at} is an old one: it or a later one was acted on; to deploy the package all the same, approve it once more"
         )
     })
+}
+
+/// Whether the package's release was on its way, and never judged, when what was live had to be gone away from:
+/// nothing has come since, and its message, where that isn't done yet, makes a release of it.
+fn was_abandoned(package: &Package, facts: &Facts) -> bool {
+    let abandoned = facts.abandoned.as_ref();
+    abandoned.is_some_and(|abandoned| abandoned.model.package_arn == package.arn)
 }
 
 /// Whether what was quarantined with the release that the target was brought back in the place of was let go

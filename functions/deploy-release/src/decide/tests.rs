@@ -140,6 +140,7 @@ fn live() -> Facts {
         pointer,
         quarantine: Quarantine::default(),
         base: Some(manifest),
+        abandoned: None,
         base_model: Some(package(1, Approval::Approved)),
         waiting_model: None,
         tagged_image: None,

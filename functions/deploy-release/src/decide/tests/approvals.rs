@@ -59,9 +59,13 @@ fn what_was_considered_is_not_deployed_by_the_same_approval_or_an_earlier_one() 
         facts.quarantine.entries.push(lifted.clone());
         facts
     };
+    let abandoned = |version| Facts {
+        abandoned: Some(release(version, 1)),
+        ..facts(&back, 200)
+    };
     let mut older = later.clone();
     older.approved_version = None;
-    let cases = [
+    let cases = vec![
         ("again, after another image", 2, facts(&later, 200), false),
         ("an earlier one", 3, facts(&later, 199), false),
         ("another, in the same second", 3, facts(&later, 200), true),
@@ -72,6 +76,13 @@ fn what_was_considered_is_not_deployed_by_the_same_approval_or_an_earlier_one() 
             "again, after a lift and an image",
             2,
             let_go(&later, 200),
+            false,
+        ),
+        ("again, and never judged", 2, abandoned(2), true),
+        (
+            "again, and another was never judged",
+            2,
+            abandoned(3),
             false,
         ),
         ("again, by an older pointer", 2, facts(&older, 200), false),
